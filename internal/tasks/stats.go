@@ -1,0 +1,93 @@
+package tasks
+
+import (
+	"math"
+	"time"
+)
+
+// Count is what one ended task adds to the statistics. A store adds it in the
+// same write as the transition that ended the task, or right after.
+type Count struct {
+	Group  string
+	Member string // who ran it; empty where nobody did
+	Hour   time.Time
+	Status Status
+	Run    time.Duration // of the last attempt
+	Wait   time.Duration // from due to the last claim
+	Ran    bool          // whether Run and Wait mean anything
+}
+
+// CountOf returns what an ended task counts, and whether it counts: parents do
+// not, their parts do.
+func CountOf(t Task) (Count, bool) {
+	if !t.Status.Ended() || t.IsParent() {
+		return Count{}, false
+	}
+	c := Count{Group: t.Group, Hour: t.FinishedAt.Truncate(time.Hour), Status: t.Status}
+	if !t.StartedAt.IsZero() {
+		c.Member, c.Ran = t.RunBy, true
+		c.Run = t.FinishedAt.Sub(t.StartedAt)
+		c.Wait = t.StartedAt.Sub(t.RunAt)
+	}
+	return c, true
+}
+
+// MemberStats is what a member's workers did in a window.
+type MemberStats struct {
+	Member    string
+	Succeeded int64
+	Failed    int64
+	Cancelled int64
+	Run       time.Duration
+}
+
+// Histogram counts durations in buckets that grow by a quarter, so that a
+// percentile read from it is at most 12 % off. Key: Bucket.
+type Histogram map[int]int64
+
+// Histograms are the waiting and running times of a group.
+type Histograms struct {
+	Wait Histogram
+	Run  Histogram
+}
+
+const bucketGrowth = 1.25
+
+// Bucket returns the bucket of d: 0 for up to 1 ms, then one for each growth by
+// a quarter.
+func Bucket(d time.Duration) int {
+	ms := float64(d) / float64(time.Millisecond)
+	if ms <= 1 {
+		return 0
+	}
+	return int(math.Ceil(math.Log(ms) / math.Log(bucketGrowth)))
+}
+
+// Quantile returns the duration below which the share q (0 to 1) of h lies.
+func (h Histogram) Quantile(q float64) time.Duration {
+	var total int64
+	top := 0
+	for b, n := range h {
+		total += n
+		top = max(top, b)
+	}
+	if total == 0 {
+		return 0
+	}
+	rank := int64(math.Ceil(q * float64(total)))
+	var seen int64
+	for b := 0; b <= top; b++ {
+		if seen += h[b]; seen >= rank {
+			return bucketMiddle(b)
+		}
+	}
+	return bucketMiddle(top)
+}
+
+func bucketMiddle(b int) time.Duration {
+	if b == 0 {
+		return time.Millisecond
+	}
+	upper := math.Pow(bucketGrowth, float64(b))
+	return time.Duration((upper + upper/bucketGrowth) / 2 * float64(time.Millisecond))
+}

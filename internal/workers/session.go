@@ -1,0 +1,112 @@
+// Package workers holds the connections of workers: the session's state machine
+// over a small Conn, the hub of this server's sessions, and the scheduler that
+// hands out their slots.
+package workers
+
+import (
+	"context"
+	"time"
+
+	"github.com/firmlight/firmlight/internal/fault"
+)
+
+// State of a session in the store; every transition compares it and the epoch.
+type State string
+
+const (
+	Connected State = "connected"
+	Grace     State = "grace"
+	Lost      State = "lost"
+)
+
+// Session is one worker's connection over its reconnects, as the store keeps it.
+type Session struct {
+	ID          string
+	Worker      string // worker id: one for (Owner, Name)
+	Name        string
+	Owner       string // user id
+	Token       string // token id
+	Server      string // where it is, or was last
+	State       State
+	Epoch       int64     // raised by every resume
+	Until       time.Time // of grace
+	LastHeard   time.Time // when it was last known alive (kept at state changes)
+	SecretHash  string    // of the resume secret, SHA-256 hex
+	Groups      []string
+	Kinds       []string
+	Slots       int
+	Labels      map[string]string
+	SDK         string
+	Draining    bool
+	ConnectedAt time.Time
+	ByServer    bool // its last loss was a server's fault: reassignments are not counted
+}
+
+// Worker is (owner, name), over all its sessions.
+type Worker struct {
+	ID        string
+	Owner     string
+	Name      string
+	FirstSeen time.Time
+	LastSeen  time.Time
+}
+
+// Server is a running server process as others see it. Beat changes with every
+// heartbeat; observers time its standstill by their own clocks.
+type Server struct {
+	ID      string
+	Address string
+	Beat    int64
+	Started time.Time
+}
+
+// ErrNoSession answers a resume of a session that is lost or has another secret.
+var ErrNoSession = fault.New(fault.NotFound, "no_session", "There is no such session to resume.")
+
+// Store keeps sessions and workers. All transitions are compare-and-set; ok is
+// false where the state or epoch was another.
+type Store interface {
+	// Open stores a new session (connected, epoch 1) and its worker, whose id it
+	// fills in: the one known for (owner, name), else a new one.
+	Open(ctx context.Context, s Session) (Session, error)
+	// Resume takes a session in connected or grace over to a server and raises
+	// its epoch. ErrNoSession where it is lost, unknown, of another owner, or the
+	// secret differs. Groups, kinds, slots, labels and sdk are taken from s.
+	Resume(ctx context.Context, s Session) (Session, error)
+	// Part moves connected(epoch) to grace until a time.
+	Part(ctx context.Context, id string, epoch int64, until, lastHeard time.Time, byServer bool) (ok bool, err error)
+	// Lose moves connected(epoch) or grace(epoch) to lost. With graceBy set only
+	// a grace whose Until is not after it.
+	Lose(ctx context.Context, id string, epoch int64, graceBy time.Time) (Session, bool, error)
+	// Update keeps changed slots, groups or draining of a connected session.
+	Update(ctx context.Context, s Session) (ok bool, err error)
+	// Sessions returns those with these ids, in any state.
+	Sessions(ctx context.Context, ids ...string) ([]Session, error)
+	// List returns sessions by filter.
+	List(ctx context.Context, f Filter) ([]Session, error)
+	// Forget deletes sessions lost before a time.
+	Forget(ctx context.Context, before time.Time) (int, error)
+}
+
+// Filter of List; empty fields do not filter.
+type Filter struct {
+	States     []State
+	Server     string
+	Group      string
+	Kind       string
+	Owner      string
+	GraceEnded time.Time // only grace whose Until is not after it
+	Limit      int       // 0: 10,000
+}
+
+// Cluster keeps the servers' heartbeats and the leases of cron jobs.
+type Cluster interface {
+	// Beat inserts or raises this server's heartbeat.
+	Beat(ctx context.Context, s Server) error
+	Servers(ctx context.Context) ([]Server, error)
+	// RemoveServer forgets a server that left or was declared dead.
+	RemoveServer(ctx context.Context, id string) error
+	// Lease takes or extends a job's lease until a time, with a fencing number
+	// that rises whenever it changes hands; ok is false while another holds it.
+	Lease(ctx context.Context, job, server string, now, until time.Time) (fence int64, ok bool, err error)
+}
