@@ -11,6 +11,12 @@ const (
 	MaxKinds         = 64
 	MaxSlots         = 1024
 	MaxNesting       = 64 // JSON nesting of any message
+	MaxErrorChars    = 500
+	MaxGroups        = 256  // of a token, so of a hello
+	MaxIDBytes       = 64   // an id; ours are UUIDs of 36
+	MaxLabels        = 64   // of a worker
+	MaxLabelChars    = 200  // value of a label, or the name of an SDK
+	MaxRunning       = 8192 // attempts listed in a hello: slots, and results not yet acknowledged
 )
 
 // Close codes (section 6).

@@ -83,7 +83,7 @@ type Assign struct {
 	Attempt    int             `json:"attempt"`
 	Kind       string          `json:"kind"`
 	Group      string          `json:"group"`
-	Input      json.RawMessage `json:"input"`
+	Input      json.RawMessage `json:"input,omitempty"`
 	TimeoutMS  int64           `json:"timeout_ms"`
 	Deadline   Time            `json:"deadline"`
 	Parent     string          `json:"parent,omitempty"`
@@ -122,7 +122,7 @@ type Checkpoint struct {
 	Type    Type            `json:"type"`
 	Task    string          `json:"task"`
 	Attempt int             `json:"attempt"`
-	Data    json.RawMessage `json:"data"`
+	Data    json.RawMessage `json:"data,omitempty"`
 }
 
 // ResultStatus is how an attempt ended at the worker.
