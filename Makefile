@@ -1,0 +1,129 @@
+# `make help` lists what there is; `make test` is all that has to pass.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export GOTOOLCHAIN ?= local
+export GOFLAGS ?= -buildvcs=false
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS   = -s -w -X main.version=$(VERSION)
+COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
+UNIT     := $$(go list ./... | grep -v '/e2e')
+GOFILES  := git ls-files --cached --others --exclude-standard '*.go'
+MARKDOWN := git ls-files --cached --others --exclude-standard '*.md'
+SHELLS   := grep -lE '^\#!.*\b(ba)?sh' .ci/run scripts/*
+GOLANGCI := .tools/bin/golangci-lint
+NODE     := tools/node_modules/.package-lock.json
+OPENAPI  := docs/openapi.json
+FUZZTIME ?= 10s
+STARTED  := $(shell date +%s)
+
+##@ Use
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: build
+build: $(COMMANDS:%=bin/%) ## static binaries into bin/
+
+bin/%: FORCE
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
+
+.PHONY: demo
+demo: build ## server, workers and tasks on this machine, then a crash (DEMO_EXIT=1: leave at the end)
+	@scripts/demo
+
+##@ Check
+
+.PHONY: test
+test: ## everything that has to pass, cheapest first, stopping at the first failure
+	@scripts/step setup $(MAKE) setup
+	@scripts/step format $(MAKE) check-fmt
+	@scripts/step links $(MAKE) links
+	@scripts/step vet go vet ./...
+	@scripts/step generated $(MAKE) check-generated
+	@scripts/step lint $(MAKE) lint
+	@scripts/step 'unit and integration tests' $(MAKE) test-unit
+	@scripts/step 'end-to-end tests' $(MAKE) test-e2e
+	@scripts/step demo env DEMO_EXIT=1 $(MAKE) demo
+	@echo "make test: all passed in $$(( $$(date +%s) - $(STARTED) )) s"
+
+.PHONY: test-unit
+test-unit: ## unit and integration tests, with the race detector and real servers
+	go test -race -timeout 10m $(UNIT)
+
+.PHONY: test-e2e
+test-e2e: ## real processes, killed and restarted
+	go test -race -timeout 15m -count 1 ./e2e/...
+
+.PHONY: test-long
+test-long: ## everything, with the tests that take minutes (build tag long)
+	go test -race -timeout 60m -count 1 -tags long ./...
+
+.PHONY: lint
+lint: $(GOLANGCI) $(NODE) ## Go, shell and YAML
+	$(GOLANGCI) run ./...
+	shellcheck $$($(SHELLS))
+	@for f in $$(git ls-files '*.yml' '*.yaml'); do \
+		tools/node_modules/.bin/yaml valid --merge < $$f || { echo "$$f is not valid YAML"; exit 1; }; done
+
+.PHONY: check-fmt
+check-fmt: ## is the Go code formatted?
+	@files=$$($(GOFILES) | xargs gofmt -s -l); \
+		[ -z "$$files" ] || { echo "not formatted, run \`make fmt\`:"; echo "$$files"; exit 1; }
+
+.PHONY: check-generated
+check-generated: ## is what is generated up to date?
+	go mod tidy -diff
+	go -C tools mod tidy -diff
+	@go run ./cmd/server openapi | diff -u $(OPENAPI) - || { echo "$(OPENAPI) is old, run \`make generate\`"; exit 1; }
+
+.PHONY: links
+links: $(NODE) ## do the relative links and anchors in all pages exist? (offline)
+	@$(MARKDOWN) | xargs tools/node_modules/.bin/remark --rc-path tools/package.json --no-stdout --frail --quiet
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@scripts/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: build ## load generators and peers; prints the table of docs/numbers.md
+	go run ./bench
+
+##@ Work
+
+.PHONY: setup
+setup: ## install what the tests need: Debian packages, the linter, the link check
+	@scripts/setup
+	@$(MAKE) --silent $(GOLANGCI) $(NODE)
+
+.PHONY: fmt
+fmt: ## format the Go code
+	$(GOFILES) | xargs gofmt -s -w
+
+.PHONY: generate
+generate: ## write docs/openapi.json and tidy the modules
+	go mod tidy
+	go -C tools mod tidy
+	go run ./cmd/server openapi > $(OPENAPI).new && mv $(OPENAPI).new $(OPENAPI)
+
+.PHONY: clean
+clean: ## remove what was built or left by a demo; tools and caches stay
+	rm -rf bin .demo coverage.out
+
+$(GOLANGCI): tools/go.mod tools/go.sum
+	@echo 'building golangci-lint (minutes, once)'
+	go -C tools build -trimpath -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
+
+$(NODE): tools/package.json tools/package-lock.json
+	npm ci --prefix tools --no-audit --no-fund --loglevel=error
+	@touch $@
+
+FORCE:
