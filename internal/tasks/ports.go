@@ -48,3 +48,10 @@ func TicketOf(t Task) Ticket {
 		Stamp: t.EnqueuedAt, RunAt: t.RunAt,
 	}
 }
+
+// Claimed is a task with what its worker needs.
+type Claimed struct {
+	Task       Task
+	Input      []byte
+	Checkpoint []byte // nil where no earlier attempt left one
+}

@@ -221,17 +221,13 @@ func Adopt(t Task, server string, epoch int64) Transition {
 	}
 }
 
-// CancelWaiting ends a task that does not run; a parent in any unfinished phase.
+// CancelWaiting ends a task that does not run.
 func CancelWaiting(t Task, now time.Time) Transition {
-	tr := Transition{
+	return Transition{
 		Name: "cancel", Task: t.ID,
 		If:  Where{In(ColStatus, Queued, Scheduled)},
 		Set: append(end(t, Cancelled, nil, now), Set(ColCancelRequested, now)),
 	}
-	if t.IsParent() {
-		tr.If = Where{In(ColStatus, Unfinished...)}
-	}
-	return tr
 }
 
 // CancelRunning asks for the end of a running task; the first result wins.

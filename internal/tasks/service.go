@@ -1,0 +1,158 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/firmlight/firmlight/internal/fault"
+	"github.com/firmlight/firmlight/workload"
+)
+
+// Deps are what a Service stands on.
+type Deps struct {
+	Store    Store
+	Payloads Payloads
+	Counts   StatsStore
+	Queue    Queue
+	Events   Events
+	Workers  Workers
+	Kinds    map[string]workload.Kind // built-in kinds, for split and reduce
+	Server   string                   // id of this process
+	Logger   *slog.Logger
+	// Retention returns a group's own retention of payloads, nil for the default.
+	Retention func(ctx context.Context, group string) (*time.Duration, error)
+}
+
+// Service carries tasks through their life. Every decision is a compare-and-set
+// in the store; what follows from one (events, queue, parent) is hurried here
+// and healed by the sweeps.
+type Service struct {
+	Deps
+	parents  *parents
+	progress *progressBook
+
+	mu     sync.Mutex // guards cancel
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// NewService returns a Service that must be started before use.
+func NewService(d Deps) *Service {
+	s := &Service{Deps: d, progress: newProgressBook()}
+	s.parents = newParents(s)
+	return s
+}
+
+// Start runs the background parts: parents and the progress book.
+func (s *Service) Start(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.mu.Lock()
+	s.cancel = cancel
+	s.mu.Unlock()
+	s.wg.Go(func() { s.parents.run(ctx) })
+	s.wg.Go(func() { s.progress.run(ctx, s) })
+	return nil
+}
+
+// Stop ends the background parts; what they left undone the sweeps of another
+// server, or of the next start, take up.
+func (s *Service) Stop(context.Context) error {
+	s.mu.Lock()
+	if s.cancel != nil {
+		s.cancel()
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+	return nil
+}
+
+// now is the clock of transitions: UTC, whole milliseconds, as stores keep it.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+// retries of a decision that others keep overtaking.
+const maxOvertaken = 5
+
+// decide applies the transition that choose picks for t. Where somebody was
+// faster it reads the task again and lets choose look anew; choose says false
+// when there is nothing left to do.
+func (s *Service) decide(ctx context.Context, t Task, choose func(Task) (Transition, bool)) (Task, bool, error) {
+	for range maxOvertaken {
+		tr, want := choose(t)
+		if !want {
+			return t, false, nil
+		}
+		after, ok, err := s.Store.Apply(ctx, tr)
+		if err != nil || ok {
+			if ok {
+				s.settle(ctx, after)
+			}
+			return after, ok, err
+		}
+		if t, err = s.Store.Get(ctx, t.ID); err != nil {
+			return t, false, err
+		}
+	}
+	return t, false, nil
+}
+
+// settle does what follows from a transition: people hear of it, a queued task
+// goes to its queue, an ended part moves its parent.
+func (s *Service) settle(ctx context.Context, t Task) {
+	s.Events.TaskChanged(t)
+	switch {
+	case t.IsParent():
+		if t.Phase != NoPhase {
+			s.parents.kick(t.ID)
+		}
+	case t.Status == Queued || t.Status == Scheduled:
+		s.push(ctx, t)
+	}
+	if t.Status.Ended() {
+		s.progress.forget(t.ID)
+		if t.Parent != "" {
+			s.parents.kick(t.Parent)
+		}
+	}
+}
+
+// push hurries tasks; where Redis is away, refill brings them later.
+func (s *Service) push(ctx context.Context, ts ...Task) {
+	if len(ts) == 0 {
+		return
+	}
+	tickets := make([]Ticket, len(ts))
+	for i, t := range ts {
+		tickets[i] = TicketOf(t)
+	}
+	if err := s.Queue.Push(ctx, tickets...); err != nil {
+		s.Logger.WarnContext(ctx, "tasks wait for refill: queue not reachable", "tasks", len(ts), "error", err)
+	}
+}
+
+// stampFor returns the stamp of a task that is to be pushed: its run_at if that
+// lies ahead, else now; zero where the queue's window is full.
+func (s *Service) stampFor(ctx context.Context, t Task, now time.Time) time.Time {
+	if t.RunAt.After(now) {
+		return t.RunAt
+	}
+	if !s.Queue.Admits(ctx, t.Pair(), t.Priority) {
+		return time.Time{}
+	}
+	return now
+}
+
+// ignoreNotFound is for sweeps that race a deletion.
+func ignoreNotFound(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// isStoreFault reports whether an error is the store's, not the task's.
+func isStoreFault(err error) bool {
+	return fault.KindOf(err) == fault.Unavailable || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}

@@ -1,0 +1,147 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/firmlight/firmlight/internal/fault"
+)
+
+// Outcome is what became of one Spec: a task, or a *fault.Error.
+type Outcome struct {
+	Task    Task
+	Existed bool // an idempotency key answered with its first task
+	Err     error
+}
+
+var (
+	errNoWorkers   = fault.New(fault.Conflict, "no_workers", "No worker that takes this kind is connected to the group.")
+	errOtherBody   = fault.New(fault.Conflict, "idempotency_conflict", "This idempotency key was used with another body.")
+	errUnreachable = fault.New(fault.Unavailable, "store_unavailable", "The store does not answer; nothing was accepted.")
+)
+
+// Submit accepts specs for a group, each on its own; accepted tasks are durable
+// when it returns.
+func (s *Service) Submit(ctx context.Context, user, group string, specs []Spec) []Outcome {
+	out := make([]Outcome, len(specs))
+	at := now()
+	keep, err := s.Retention(ctx, group)
+	if err != nil {
+		return failAll(out, err)
+	}
+	news := make([]New, 0, len(specs))
+	place := make([]int, 0, len(specs)) // of each New among the specs
+	for i := range specs {
+		n, err := s.prepare(ctx, &specs[i], user, group, keep, at)
+		if err != nil {
+			out[i].Err = err
+			continue
+		}
+		news, place = append(news, n), append(place, i)
+	}
+	if len(news) == 0 {
+		return out
+	}
+	inserted, err := s.Store.Insert(ctx, news...)
+	if err != nil {
+		var f *fault.Error
+		if !errors.As(err, &f) {
+			err = fault.Wrap(err, fault.Unavailable, errUnreachable.Code, errUnreachable.Detail)
+		}
+		for _, i := range place {
+			out[i].Err = err
+		}
+		return out
+	}
+	for j, ins := range inserted {
+		o := &out[place[j]]
+		o.Task, o.Existed = ins.Task, ins.Existed
+		if ins.Existed && !ins.SameBody {
+			*o = Outcome{Err: errOtherBody}
+		}
+	}
+	s.launch(ctx, inserted)
+	return out
+}
+
+func failAll(out []Outcome, err error) []Outcome {
+	for i := range out {
+		out[i].Err = err
+	}
+	return out
+}
+
+// prepare validates one spec and fixes its fan-out.
+func (s *Service) prepare(ctx context.Context, sp *Spec, user, group string, keep *time.Duration, at time.Time) (New, error) {
+	if err := sp.validate(s.Kinds, at); err != nil {
+		return New{}, err
+	}
+	n := sp.build(user, group, keep, at)
+	f, err := s.fanOut(ctx, sp, group)
+	if err != nil {
+		return New{}, err
+	}
+	if f.Mode != "" {
+		n.FanOut, n.Phase = f, Splitting
+	} else {
+		n.EnqueuedAt = s.stampFor(ctx, n.Task, at)
+	}
+	return n, nil
+}
+
+// fanOut fixes how many parts there are, or which workers, before the first exists.
+func (s *Service) fanOut(ctx context.Context, sp *Spec, group string) (FanOut, error) {
+	f := FanOut{Reduce: sp.Reduce, ReduceKind: sp.ReduceKind, AllowFailures: sp.AllowFailures}
+	switch {
+	case sp.Split != nil:
+		f.Mode, f.Parts = ModeSplit, sp.Split.Parts
+	case sp.Inputs != nil:
+		f.Mode = ModeInputs
+	case sp.Broadcast:
+		f.Mode, f.StartWithin = ModeBroadcast, time.Duration(sp.StartWithinS)*time.Second
+	default:
+		return FanOut{}, nil
+	}
+	if f.Reduce == "" && f.ReduceKind == "" {
+		f.Reduce = "collect"
+		if f.Mode == ModeSplit {
+			f.Reduce = ReduceOwn
+		}
+	}
+	if f.Mode != ModeBroadcast && (sp.Split == nil || !sp.Split.Workers) {
+		return f, nil
+	}
+	ids, err := s.Workers.Connected(ctx, group, sp.Kind)
+	if err != nil {
+		return f, err
+	}
+	if len(ids) == 0 {
+		return f, errNoWorkers
+	}
+	ids = ids[:min(len(ids), MaxChildren)]
+	if f.Mode == ModeBroadcast {
+		f.Workers = ids
+	} else {
+		f.Parts = len(ids)
+	}
+	return f, nil
+}
+
+// launch hurries what was just inserted.
+func (s *Service) launch(ctx context.Context, inserted []Inserted) {
+	var waiting []Task
+	for _, ins := range inserted {
+		if ins.Existed {
+			continue
+		}
+		s.Events.TaskChanged(ins.Task)
+		switch {
+		case ins.Task.IsParent():
+			s.parents.kick(ins.Task.ID)
+		case !ins.Task.EnqueuedAt.IsZero():
+			waiting = append(waiting, ins.Task)
+		}
+	}
+	s.push(ctx, waiting...)
+}
