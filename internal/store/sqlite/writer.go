@@ -1,0 +1,364 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/firmlight/firmlight/internal/tasks"
+)
+
+// Bounds of one transaction. Bulk work gets a smaller share where other
+// operations wait too, so that submitting does not hold up what runs.
+const (
+	queueOps    = 4096 // waiting operations of each lane; more wait outside
+	batchOps    = 512  // urgent operations in one transaction
+	batchRows   = 2000 // rows of bulk work in one transaction
+	sharedRows  = 250  // the same while urgent operations wait
+	maxTxStmts  = 512  // prepared statements kept on the writer's connection
+	bulkMinRows = 16   // an operation of at least so many rows is bulk
+)
+
+// op is one operation of one caller.
+type op struct {
+	ctx  context.Context
+	run  func(*writeTx) error
+	rows int  // about how many it writes
+	bare bool // a single statement, which SQLite undoes by itself
+	came time.Time
+	err  error
+	done chan struct{}
+}
+
+// writer owns the connection that writes. One goroutine takes what waits, runs
+// it in one transaction, and answers all after the commit.
+type writer struct {
+	db   *sql.DB
+	tx   *writeTx
+	log  *slog.Logger
+	done chan struct{} // closed when the goroutine has ended
+	wake chan struct{} // has a token when something waits
+	room [2]chan struct{}
+
+	mu     sync.Mutex // guards what follows
+	lanes  [2][]*op   // urgent, bulk
+	oldest time.Time  // of the transaction under way, else zero
+	closed bool
+	once   sync.Once
+	err    error // of close
+}
+
+const (
+	urgent = 0
+	bulk   = 1
+)
+
+func startWriter(ctx context.Context, file string, log *slog.Logger) (*writer, error) {
+	db, err := sql.Open("sqlite", dsn(file))
+	if err != nil {
+		return nil, err
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
+	w := &writer{
+		db: db, log: log, tx: &writeTx{conn: conn, stmts: make(map[string]*sql.Stmt)},
+		done: make(chan struct{}), wake: make(chan struct{}, 1),
+		room: [2]chan struct{}{make(chan struct{}, queueOps), make(chan struct{}, queueOps)},
+	}
+	go w.loop()
+	return w, nil
+}
+
+// do queues an operation and waits until it is durable, refused, or ctx ends.
+// An operation whose caller has left before it was taken is not run; one that
+// was taken may still be committed after ctx has ended.
+func (w *writer) do(o *op) error {
+	lane := urgent
+	if o.rows >= bulkMinRows {
+		lane = bulk
+	}
+	select {
+	case w.room[lane] <- struct{}{}:
+	case <-o.ctx.Done():
+		return o.ctx.Err()
+	case <-w.done:
+		return fail(errClosed)
+	}
+	if !w.push(lane, o) {
+		<-w.room[lane]
+		return fail(errClosed)
+	}
+	select {
+	case <-o.done:
+		return fail(o.err)
+	case <-o.ctx.Done():
+		return o.ctx.Err()
+	}
+}
+
+func (w *writer) push(lane int, o *op) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return false
+	}
+	w.lanes[lane] = append(w.lanes[lane], o)
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// delay returns how long the oldest operation has waited that is not durable yet.
+func (w *writer) delay() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	first := w.oldest
+	for _, lane := range w.lanes {
+		if len(lane) > 0 && (first.IsZero() || lane[0].came.Before(first)) {
+			first = lane[0].came
+		}
+	}
+	if first.IsZero() {
+		return 0
+	}
+	return time.Since(first)
+}
+
+func (w *writer) close() error {
+	w.once.Do(func() {
+		w.mu.Lock()
+		w.closed = true
+		w.mu.Unlock()
+		close(w.wake)
+		<-w.done
+		w.tx.forget()
+		w.err = errors.Join(w.tx.conn.Close(), w.db.Close())
+	})
+	return w.err
+}
+
+// loop is the writer's goroutine; it ends when close was called and nothing waits.
+func (w *writer) loop() {
+	defer close(w.done)
+	for open := true; open; {
+		_, open = <-w.wake
+		for batch := w.take(); len(batch) > 0; batch = w.take() {
+			w.commit(batch)
+			for _, o := range batch {
+				close(o.done)
+			}
+		}
+	}
+}
+
+// take removes the next transaction's operations from the lanes.
+func (w *writer) take() []*op {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	nu := min(len(w.lanes[urgent]), batchOps)
+	limit, nb, rows := batchRows, 0, 0
+	if nu > 0 {
+		limit = sharedRows
+	}
+	for nb < len(w.lanes[bulk]) && rows < limit {
+		rows += w.lanes[bulk][nb].rows
+		nb++
+	}
+	batch := make([]*op, 0, nu+nb)
+	w.oldest = time.Time{}
+	for lane, n := range [2]int{urgent: nu, bulk: nb} {
+		for _, o := range w.lanes[lane][:n] {
+			batch = append(batch, o)
+			<-w.room[lane]
+			if w.oldest.IsZero() || o.came.Before(w.oldest) {
+				w.oldest = o.came
+			}
+		}
+		rest := copy(w.lanes[lane], w.lanes[lane][n:])
+		clear(w.lanes[lane][rest:])
+		w.lanes[lane] = w.lanes[lane][:rest]
+	}
+	return batch
+}
+
+// commit runs the batch in one transaction. What fails alone keeps its own
+// error; where the transaction fails, all have that error.
+func (w *writer) commit(batch []*op) {
+	err := w.tx.exec1("BEGIN IMMEDIATE")
+	if err == nil {
+		for _, o := range batch {
+			if o.err = o.ctx.Err(); o.err == nil {
+				o.err = w.tx.op(o)
+			}
+			if err = w.tx.broken; err != nil {
+				break
+			}
+		}
+		if err == nil {
+			err = w.tx.flushStats()
+		}
+		if err == nil {
+			err = w.tx.exec1("COMMIT")
+		}
+	}
+	w.tx.stats.reset()
+	if err == nil {
+		return
+	}
+	w.tx.broken = nil
+	w.log.Error("write transaction failed", "operations", len(batch), "error", err)
+	for _, o := range batch {
+		o.err = err
+	}
+	if err := w.tx.exec1("ROLLBACK"); err != nil {
+		w.log.Debug("rollback", "error", err) // SQLite may have rolled back by itself
+	}
+}
+
+// writeTx is the transaction under way, for one operation at a time. Statements
+// are kept prepared by their text: use placeholders, not values.
+type writeTx struct {
+	conn   *sql.Conn
+	stmts  map[string]*sql.Stmt
+	stats  statsDelta
+	counts []tasks.Count // of the operation under way
+	broken error         // the transaction itself is lost
+}
+
+// op runs one operation so that its failure undoes itself alone.
+func (tx *writeTx) op(o *op) (err error) {
+	tx.counts = tx.counts[:0]
+	if !o.bare {
+		if tx.broken = tx.exec1("SAVEPOINT op"); tx.broken != nil {
+			return tx.broken
+		}
+	}
+	err = tx.safely(o.run)
+	if !o.bare {
+		if err != nil {
+			tx.broken = tx.exec1("ROLLBACK TO op")
+		}
+		if tx.broken == nil {
+			tx.broken = tx.exec1("RELEASE op")
+		}
+	}
+	if err == nil {
+		tx.stats.add(tx.counts)
+	}
+	return err
+}
+
+// safely turns a panic of one operation into its error: the others go on.
+func (tx *writeTx) safely(run func(*writeTx) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("write operation panicked: %v", p)
+		}
+	}()
+	return run(tx)
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (tx *writeTx) exec(q string, args ...any) (int64, error) {
+	st, err := tx.stmt(q)
+	if err != nil {
+		return 0, err
+	}
+	res, err := st.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func (tx *writeTx) exec1(q string, args ...any) error {
+	_, err := tx.exec(q, args...)
+	return err
+}
+
+// query runs a statement that returns rows; the caller closes them before the
+// next statement.
+func (tx *writeTx) query(q string, args ...any) (*sql.Rows, error) {
+	st, err := tx.stmt(q)
+	if err != nil {
+		return nil, err
+	}
+	return st.QueryContext(context.Background(), args...)
+}
+
+// row scans the first row of a statement, sql.ErrNoRows where there is none,
+// and runs it to its end.
+func (tx *writeTx) row(q string, args []any, dest ...any) error {
+	rows, err := tx.query(q, args...)
+	if err != nil {
+		return err
+	}
+	found := false
+	err = each(rows, func(rows *sql.Rows) error {
+		if found {
+			return nil
+		}
+		found = true
+		return rows.Scan(dest...)
+	})
+	if err == nil && !found {
+		return sql.ErrNoRows
+	}
+	return err
+}
+
+// stmt returns q prepared on the writer's connection. No context goes to the
+// driver: an interrupt would undo the neighbours.
+func (tx *writeTx) stmt(q string) (*sql.Stmt, error) {
+	if st := tx.stmts[q]; st != nil {
+		return st, nil
+	}
+	if len(tx.stmts) >= maxTxStmts {
+		tx.forget()
+	}
+	st, err := tx.conn.PrepareContext(context.Background(), q)
+	if err != nil {
+		return nil, err
+	}
+	tx.stmts[q] = st
+	return st, nil
+}
+
+func (tx *writeTx) forget() {
+	for _, st := range tx.stmts {
+		st.Close()
+	}
+	clear(tx.stmts)
+}
+
+// QueueDelay returns how long the oldest write has waited that is not durable
+// yet: zero when idle. Above a second, submits are refused (429).
+func (db *DB) QueueDelay() time.Duration { return db.writer.delay() }
+
+// write runs f in the shared transaction and returns after the commit is
+// durable. An error of f undoes f alone and is returned. When ctx ends first,
+// f may still be committed, and may still run: read what it sets only where
+// write returned nil.
+func (db *DB) write(ctx context.Context, f func(tx *writeTx) error) error {
+	return db.submit(ctx, 1, false, f)
+}
+
+// writeOne is write for an f of one statement, which needs no savepoint.
+func (db *DB) writeOne(ctx context.Context, f func(tx *writeTx) error) error {
+	return db.submit(ctx, 1, true, f)
+}
+
+func (db *DB) submit(ctx context.Context, rows int, bare bool, f func(tx *writeTx) error) error {
+	return db.writer.do(&op{
+		ctx: ctx, run: f, rows: rows, bare: bare, came: time.Now(), done: make(chan struct{}),
+	})
+}

@@ -1,0 +1,198 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/firmlight/firmlight/internal/fault"
+)
+
+func openTest(tb testing.TB) *DB {
+	tb.Helper()
+	db, err := Open(context.Background(), tb.TempDir(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return db
+}
+
+// hold keeps the writer inside one transaction until release is called, so that
+// what comes meanwhile shares the next one.
+func hold(t *testing.T, db *DB) (release func()) {
+	t.Helper()
+	in, out, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- db.write(context.Background(), func(*writeTx) error {
+			close(in)
+			<-out
+			return nil
+		})
+	}()
+	<-in
+	return sync.OnceFunc(func() {
+		close(out)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func addServer(id string) func(*writeTx) error {
+	return func(tx *writeTx) error {
+		return tx.exec1("INSERT INTO servers (id, address, beat, started) VALUES (?, '', 1, 0)", id)
+	}
+}
+
+func serverCount(t *testing.T, db *DB) (n int) {
+	t.Helper()
+	if err := db.readRow(context.Background(), "SELECT count(*) FROM servers", nil, &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestAFailingOperationLeavesItsNeighbours(t *testing.T) {
+	db := openTest(t)
+	release := hold(t, db)
+	defer release()
+	boom := errors.New("boom")
+	ops := []struct {
+		run  func(*writeTx) error
+		want func(error) bool
+	}{
+		{addServer("a"), func(err error) bool { return err == nil }},
+		{func(tx *writeTx) error { _ = addServer("b")(tx); return boom }, func(err error) bool { return errors.Is(err, boom) }},
+		{func(tx *writeTx) error { _ = addServer("c")(tx); return addServer("a")(tx) }, func(err error) bool { return err != nil }},
+		{func(tx *writeTx) error { _ = addServer("d")(tx); panic("x") }, func(err error) bool { return err != nil }},
+		{addServer("e"), func(err error) bool { return err == nil }},
+	}
+	errs := make([]chan error, len(ops))
+	for i, op := range ops {
+		errs[i] = make(chan error, 1)
+		go func() { errs[i] <- db.write(context.Background(), op.run) }()
+		waiting(t, db, i+1)
+	}
+	release()
+	for i, op := range ops {
+		if err := <-errs[i]; !op.want(err) {
+			t.Errorf("operation %d: %v", i, err)
+		}
+	}
+	if n := serverCount(t, db); n != 2 {
+		t.Errorf("%d rows, want those of the two that succeeded", n)
+	}
+}
+
+// waiting returns once n operations wait.
+func waiting(t *testing.T, db *DB, n int) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	for tick := time.NewTicker(time.Millisecond); ; {
+		db.writer.mu.Lock()
+		got := len(db.writer.lanes[urgent]) + len(db.writer.lanes[bulk])
+		db.writer.mu.Unlock()
+		if got >= n {
+			tick.Stop()
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%d operations wait, want %d", got, n)
+		}
+	}
+}
+
+func TestAnAbandonedOperationIsNotRun(t *testing.T) {
+	db := openTest(t)
+	release := hold(t, db)
+	defer release()
+	ctx, cancel := context.WithCancel(context.Background())
+	got := make(chan error, 1)
+	go func() { got <- db.write(ctx, addServer("a")) }()
+	waiting(t, db, 1)
+	if db.QueueDelay() <= 0 {
+		t.Error("an operation waits and there is no delay")
+	}
+	cancel()
+	if err := <-got; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	release()
+	if err := db.write(context.Background(), addServer("b")); err != nil {
+		t.Fatal(err)
+	}
+	if n := serverCount(t, db); n != 1 {
+		t.Errorf("%d rows, want only the one still wanted", n)
+	}
+	if d := db.QueueDelay(); d != 0 {
+		t.Errorf("delay %v when idle", d)
+	}
+}
+
+func TestAFailingCommitFailsAll(t *testing.T) {
+	db := openTest(t)
+	err := db.writeOne(context.Background(), func(tx *writeTx) error {
+		return tx.exec1("ROLLBACK") // what SQLite does by itself on a full disk
+	})
+	if err == nil {
+		t.Error("the transaction was lost and the operation succeeded")
+	}
+	if err := db.write(context.Background(), addServer("a")); err != nil {
+		t.Errorf("the next one: %v", err)
+	}
+}
+
+func TestCloseWritesWhatWaits(t *testing.T) {
+	dir := t.TempDir()
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	db, err := Open(context.Background(), dir, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(context.Background(), dir, log); !errors.Is(err, ErrLocked) {
+		t.Errorf("second open: %v, want ErrLocked", err)
+	}
+	release := hold(t, db)
+	got := make(chan error, 1)
+	go func() { got <- db.write(context.Background(), addServer("a")) }()
+	waiting(t, db, 1)
+	closed := make(chan error, 1)
+	go func() { closed <- db.Close() }()
+	release()
+	if err := <-got; err != nil {
+		t.Errorf("waiting operation: %v", err)
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Errorf("second close: %v", err)
+	}
+	for name, err := range map[string]error{
+		"write": db.write(context.Background(), addServer("b")),
+		"read":  db.Ping(context.Background()),
+	} {
+		if fault.KindOf(err) != fault.Unavailable {
+			t.Errorf("%s after close: %v, want Unavailable", name, err)
+		}
+	}
+	db, err = Open(context.Background(), dir, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if n := serverCount(t, db); n != 1 {
+		t.Errorf("%d rows after opening again, want 1", n)
+	}
+}
