@@ -1,0 +1,166 @@
+// Package failover is what runs by the clock: heartbeats, lost servers and
+// sessions, deadlines, unanswered cancels, parents, retention. One short file
+// for each job. Every server schedules all of them; those that concern the whole
+// installation run only where the job's lease in the store is held.
+package failover
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/firmlight/firmlight/internal/tasks"
+	"github.com/firmlight/firmlight/internal/workers"
+	"github.com/firmlight/firmlight/protocol"
+)
+
+// Times that belong together: a server that cannot write its heartbeat stops
+// claiming (stallAfter) before others declare it dead (staleAfter).
+const (
+	beatEvery  = 2 * time.Second
+	stallAfter = 4 * time.Second
+	staleAfter = 6 * time.Second
+	leaseTime  = 5 * time.Second
+	jobTimeout = time.Minute
+)
+
+// Hub is what the jobs need of this server's sessions.
+type Hub interface {
+	// Stalled stops (true) or allows reservations of slots.
+	Stalled(bool)
+	// DropForeign closes the sessions that the store says are no longer ours.
+	DropForeign(ctx context.Context) error
+	// SessionIDs lists the sessions connected here.
+	SessionIDs() []string
+	// Knows lists a session's open attempts and claims under way.
+	Knows(session string) map[protocol.AttemptRef]bool
+}
+
+// Deps are what the jobs stand on.
+type Deps struct {
+	Server   workers.Server // this process; Beat is filled in
+	Tasks    *tasks.Service
+	Sessions workers.Store
+	Cluster  workers.Cluster
+	Hub      Hub
+	Grace    time.Duration // of a session whose server died
+	// KeepMetadata is how long ended tasks stay listed.
+	KeepMetadata time.Duration
+	// PruneStats removes hourly statistics from before a time.
+	PruneStats func(ctx context.Context, before time.Time) error
+	Log        *slog.Logger
+}
+
+// job is one scheduled function. Alone means on one server of all at a time.
+type job struct {
+	name  string
+	every time.Duration
+	alone bool
+	run   func(ctx context.Context) error
+}
+
+// Runner schedules the jobs between Start and Stop.
+type Runner struct {
+	Deps
+	cron    *cron.Cron
+	watcher *serverWatch
+	beat    *heartbeat
+
+	mu     sync.Mutex // guards leases
+	leases map[string]time.Time
+	cancel context.CancelFunc
+}
+
+// New returns a Runner.
+func New(d Deps) *Runner {
+	r := &Runner{Deps: d, leases: map[string]time.Time{}}
+	r.cron = cron.New()
+	r.watcher = newServerWatch(r)
+	r.beat = newHeartbeat(r)
+	return r
+}
+
+func (r *Runner) jobs() []job {
+	return []job{
+		{"heartbeat", beatEvery, false, r.beat.run},
+		{"servers", time.Second, false, r.watcher.run},
+		{"sessions", beatEvery, true, r.sweepSessions},
+		{"orphans", beatEvery, true, r.sweepOrphans},
+		{"audit", 5 * time.Second, false, r.auditOwn},
+		{"deadlines", time.Second, true, r.Tasks.TimeOutOverdue},
+		{"cancels", time.Second, true, r.Tasks.EndUnansweredCancels},
+		{"parents", beatEvery, true, r.Tasks.MoveParents},
+		{"unstarted", 10 * time.Second, true, r.Tasks.ExpireUnstarted},
+		{"payloads", 10 * time.Second, true, r.Tasks.DropExpired},
+		{"retention", time.Hour, true, r.retention},
+	}
+}
+
+// Start beats once, so that this server counts as alive before it serves, and
+// schedules the jobs.
+func (r *Runner) Start(ctx context.Context) error {
+	if err := r.beat.run(ctx); err != nil {
+		return err
+	}
+	ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	for _, j := range r.jobs() {
+		r.cron.Schedule(cron.Every(j.every), cron.NewChain(cron.SkipIfStillRunning(cron.DiscardLogger)).Then(
+			cron.FuncJob(func() { r.runJob(ctx, j) })))
+	}
+	r.cron.Start()
+	return nil
+}
+
+// Stop ends the jobs, waits for those that run, and takes the heartbeat back.
+func (r *Runner) Stop(ctx context.Context) error {
+	if r.cancel == nil {
+		return nil
+	}
+	done := r.cron.Stop()
+	r.cancel()
+	select {
+	case <-done.Done():
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return r.Cluster.RemoveServer(ctx, r.Server.ID)
+}
+
+func (r *Runner) runJob(ctx context.Context, j job) {
+	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
+	defer cancel()
+	if j.alone && !r.holds(ctx, j.name) {
+		return
+	}
+	if err := j.run(ctx); err != nil && ctx.Err() == nil {
+		r.Log.WarnContext(ctx, "job failed, will run again", "job", j.name, "error", err)
+	}
+}
+
+// holds takes or keeps the lease of a job. It asks the store only when half of
+// the lease is over, so that an idle installation writes little.
+func (r *Runner) holds(ctx context.Context, name string) bool {
+	now := time.Now()
+	r.mu.Lock()
+	until := r.leases[name]
+	r.mu.Unlock()
+	if now.Before(until.Add(-leaseTime / 2)) {
+		return true
+	}
+	until = now.Add(leaseTime)
+	fence, ok, err := r.Cluster.Lease(ctx, name, r.Server.ID, now, until)
+	if err != nil || !ok {
+		until = time.Time{}
+	}
+	r.mu.Lock()
+	taken := r.leases[name].IsZero() && ok
+	r.leases[name] = until
+	r.mu.Unlock()
+	if taken {
+		r.Log.DebugContext(ctx, "took the lease of a job", "job", name, "fence", fence)
+	}
+	return ok && err == nil
+}

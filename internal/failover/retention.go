@@ -1,0 +1,16 @@
+package failover
+
+import (
+	"context"
+	"time"
+)
+
+// retention deletes the metadata of tasks that ended long ago, and hourly
+// statistics older than that; daily ones stay for good.
+func (r *Runner) retention(ctx context.Context) error {
+	before := time.Now().Add(-r.KeepMetadata)
+	if err := r.Tasks.DeleteOld(ctx, before); err != nil {
+		return err
+	}
+	return r.PruneStats(ctx, before)
+}
