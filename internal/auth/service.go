@@ -1,0 +1,286 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/firmlight/firmlight/internal/fault"
+)
+
+// Store is everything auth keeps.
+type Store interface {
+	UserStore
+	SessionStore
+	TokenStore
+}
+
+// Memberships tells which groups a user is in; the groups' store answers.
+type Memberships interface {
+	// RolesOf returns the user's role by group id; empty for nobody known.
+	RolesOf(ctx context.Context, user string) (map[string]Role, error)
+}
+
+// Options is what a Service needs; everything is required.
+type Options struct {
+	Store        Store
+	Memberships  Memberships
+	Throttle     Throttle
+	Secret       []byte // 32 bytes or more; the same on every server
+	AccessTTL    time.Duration
+	RefreshTTL   time.Duration
+	Hash         HashParams
+	HashesAtOnce int
+	Registration bool // whether anybody may register
+	Now          func() time.Time
+	Log          *slog.Logger
+}
+
+// Service is auth for one server. It is safe for concurrent use.
+type Service struct {
+	opt    Options
+	hasher *hasher
+	signer signer
+	cache  *callerCache
+
+	mu        sync.Mutex
+	onRevoked []func(tokenID string) // guarded by mu
+	setupCode string                 // empty: none, or used; guarded by mu
+}
+
+const minSecret = 32
+
+// NewService checks the options that could be wrong by configuration.
+func NewService(o Options) (*Service, error) {
+	if len(o.Secret) < minSecret {
+		return nil, errors.New("auth: the secret must have at least 32 bytes")
+	}
+	h, err := newHasher(o.Hash, max(1, o.HashesAtOnce))
+	if err != nil {
+		return nil, err
+	}
+	now := o.Now
+	o.Now = func() time.Time { return now().UTC().Truncate(time.Millisecond) }
+	return &Service{
+		opt: o, hasher: h, signer: newSigner(o.Secret, o.AccessTTL), cache: newCallerCache(),
+	}, nil
+}
+
+// Register makes a user and logs them in: ErrClosed, ErrUsernameTaken,
+// ErrEmailTaken, or a fault with the wrong fields.
+func (s *Service) Register(ctx context.Context, r Registration) (Pair, error) {
+	if !s.opt.Registration {
+		return Pair{}, ErrClosed
+	}
+	u, err := s.addUser(ctx, r, false)
+	if err != nil {
+		return Pair{}, err
+	}
+	return s.newSession(ctx, u)
+}
+
+func (s *Service) addUser(ctx context.Context, r Registration, admin bool) (User, error) {
+	if err := r.Validate(); err != nil {
+		return User{}, err
+	}
+	hash, err := s.hasher.hash(ctx, r.Password)
+	if err != nil {
+		return User{}, err
+	}
+	u := User{
+		ID: newID(), Username: r.Username, Email: r.Email, PasswordHash: hash, Admin: admin, CreatedAt: s.opt.Now(),
+	}
+	return u, s.opt.Store.InsertUser(ctx, u)
+}
+
+// Login checks a password: ErrBadCredentials, or a fault of kind TooMany after
+// too many failures from addr.
+func (s *Service) Login(ctx context.Context, login, password string, addr netip.Addr) (Pair, error) {
+	login = strings.ToLower(strings.TrimSpace(login))
+	byAddress := "login " + addr.String()
+	byLogin := byAddress + " " + login
+	if err := s.take(byAddress, failsPerAddress); err != nil {
+		return Pair{}, err
+	}
+	if err := s.take(byLogin, failsPerLogin); err != nil {
+		s.opt.Throttle.GiveBack(byAddress) // refused unseen: no further failure
+		return Pair{}, err
+	}
+	u, err := s.checkLogin(ctx, login, password)
+	if !errors.Is(err, ErrBadCredentials) {
+		s.opt.Throttle.GiveBack(byLogin)
+		s.opt.Throttle.GiveBack(byAddress)
+	}
+	if err != nil {
+		return Pair{}, err
+	}
+	return s.newSession(ctx, u)
+}
+
+// checkLogin takes the same time for an unknown user as for a wrong password.
+func (s *Service) checkLogin(ctx context.Context, login, password string) (User, error) {
+	u, err := s.opt.Store.UserByLogin(ctx, login)
+	if err != nil && !errors.Is(err, ErrNoUser) {
+		return User{}, err
+	}
+	var tooLong error // is no password of anybody, and must not cost more
+	if tooLong = checkPassword("body.password", &password); tooLong != nil {
+		password = ""
+	}
+	ok, err := s.hasher.matches(ctx, password, u.PasswordHash)
+	if err != nil {
+		return User{}, err
+	}
+	if !ok || tooLong != nil {
+		return User{}, ErrBadCredentials
+	}
+	return u, nil
+}
+
+func (s *Service) take(key string, limit int) error {
+	ok, wait := s.opt.Throttle.Take(key, limit, failWindow)
+	if ok {
+		return nil
+	}
+	return &fault.Error{
+		Kind: fault.TooMany, Code: "too_many_attempts", Detail: "Too many failed attempts; wait a little.", RetryAfter: wait,
+	}
+}
+
+// UserByID returns ErrNoUser.
+func (s *Service) UserByID(ctx context.Context, id string) (User, error) {
+	return s.opt.Store.UserByID(ctx, id)
+}
+
+// ChangeEmail returns ErrEmailTaken or a fault with the field.
+func (s *Service) ChangeEmail(ctx context.Context, user, email string) error {
+	email, err := cleanEmail("body.email", email)
+	if err != nil {
+		return err
+	}
+	return s.opt.Store.SetEmail(ctx, user, email)
+}
+
+// ChangePassword asks for the old password (ErrWrongPassword) and ends all
+// other sessions of the caller.
+func (s *Service) ChangePassword(ctx context.Context, c Caller, old, replacement string) error {
+	if err := checkPassword("body.new_password", &replacement); err != nil {
+		return err
+	}
+	key := "password " + c.UserID
+	if err := s.take(key, failsPerPassword); err != nil {
+		return err
+	}
+	u, err := s.opt.Store.UserByID(ctx, c.UserID)
+	if err == nil {
+		_, err = s.checkLogin(ctx, u.Username, old)
+	}
+	if errors.Is(err, ErrBadCredentials) {
+		return ErrWrongPassword
+	}
+	s.opt.Throttle.GiveBack(key)
+	if err != nil {
+		return err
+	}
+	hash, err := s.hasher.hash(ctx, replacement)
+	if err != nil {
+		return err
+	}
+	if err := s.opt.Store.SetPassword(ctx, c.UserID, hash); err != nil {
+		return err
+	}
+	return s.endSessions(ctx, c.UserID, c.SessionID)
+}
+
+// Faults of the first administrator's setup.
+var (
+	ErrSetUp     = fault.New(fault.Conflict, "already_set_up", "There is an administrator already.")
+	ErrSetupCode = fault.New(fault.Forbidden, "bad_setup_code", "The setup code is wrong; the server's log has it.")
+)
+
+// PrepareAdmin sees to it that there can be an administrator: where there is
+// none it makes the configured one, or without one returns a code that Setup
+// takes once. The code is a secret for whoever reads the server's log.
+func (s *Service) PrepareAdmin(ctx context.Context, configured *Registration) (setupCode string, err error) {
+	has, err := s.opt.Store.HasAdmin(ctx)
+	if err != nil || has {
+		return "", err
+	}
+	if configured != nil {
+		_, err := s.addUser(ctx, *configured, true)
+		return "", err
+	}
+	code := rand.Text()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.setupCode = code
+	return code, nil
+}
+
+// Setup makes the first administrator and logs them in: ErrSetUp, ErrSetupCode,
+// or what Register returns.
+func (s *Service) Setup(ctx context.Context, code string, r Registration, addr netip.Addr) (Pair, error) {
+	key := "setup " + addr.String()
+	if err := s.take(key, failsPerAddress); err != nil {
+		return Pair{}, err
+	}
+	has, err := s.opt.Store.HasAdmin(ctx)
+	if err != nil {
+		return Pair{}, err
+	}
+	if has {
+		return Pair{}, ErrSetUp
+	}
+	if !s.takeSetupCode(code) {
+		return Pair{}, ErrSetupCode
+	}
+	u, err := s.addUser(ctx, r, true)
+	if err != nil {
+		s.mu.Lock()
+		s.setupCode = code // not used up by a typing error
+		s.mu.Unlock()
+		return Pair{}, err
+	}
+	s.opt.Throttle.GiveBack(key)
+	return s.newSession(ctx, u)
+}
+
+// takeSetupCode uses the code up if it is right, so that only one of several
+// calls at once goes on.
+func (s *Service) takeSetupCode(code string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.setupCode == "" {
+		return false
+	}
+	got, want := sha256.Sum256([]byte(code)), sha256.Sum256([]byte(s.setupCode))
+	if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+		return false
+	}
+	s.setupCode = ""
+	return true
+}
+
+// Sweep removes what expired; a cron job calls it.
+func (s *Service) Sweep(ctx context.Context) (int64, error) {
+	return s.opt.Store.DeleteExpired(ctx, s.opt.Now())
+}
+
+// NewSecret returns a fresh Options.Secret as text.
+func NewSecret() string {
+	var b [minSecret]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return base64.RawStdEncoding.EncodeToString(b[:])
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }

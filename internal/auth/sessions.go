@@ -1,0 +1,107 @@
+package auth
+
+import (
+	"context"
+	"errors"
+)
+
+// newSession logs a user in.
+func (s *Service) newSession(ctx context.Context, u User) (Pair, error) {
+	now := s.opt.Now()
+	ses := Session{
+		ID: newID(), UserID: u.ID, Generation: 1, RotatedAt: now, ExpiresAt: now.Add(s.opt.RefreshTTL), CreatedAt: now,
+	}
+	if err := s.opt.Store.InsertSession(ctx, ses); err != nil {
+		return Pair{}, err
+	}
+	return s.pair(u, ses)
+}
+
+// pair is a function of the row: the same row, the same tokens.
+func (s *Service) pair(u User, ses Session) (Pair, error) {
+	access, err := s.signer.access(ses)
+	if err != nil {
+		return Pair{}, err
+	}
+	return Pair{
+		User: u, AccessToken: access, RefreshToken: s.signer.refresh(ses.ID, ses.Generation),
+		ExpiresIn: ses.RotatedAt.Add(s.opt.AccessTTL).Sub(s.opt.Now()), RefreshUntil: ses.ExpiresAt,
+	}, nil
+}
+
+// Refresh exchanges a refresh token for a new pair, once; within ReuseGrace it
+// gives the same pair again. A later use ends the session. ErrBadRefresh.
+func (s *Service) Refresh(ctx context.Context, token string) (Pair, error) {
+	id, generation, ok := s.signer.checkRefresh(token)
+	if !ok {
+		return Pair{}, ErrBadRefresh
+	}
+	now := s.opt.Now()
+	if _, err := s.liveSession(ctx, id); err != nil {
+		return Pair{}, err
+	}
+	rotated, err := s.opt.Store.RotateSession(ctx, id, generation, now, now.Add(s.opt.RefreshTTL))
+	if err != nil {
+		return Pair{}, err
+	}
+	ses, err := s.liveSession(ctx, id) // as it is now, by us or by another
+	if err != nil {
+		return Pair{}, err
+	}
+	if !rotated && (generation != ses.Generation-1 || now.Sub(ses.RotatedAt) > ReuseGrace) {
+		if err := s.endSession(ctx, id); err != nil {
+			return Pair{}, err
+		}
+		s.opt.Log.WarnContext(ctx, "refresh token used again: session ended", "user_id", ses.UserID, "session_id", id)
+		return Pair{}, ErrBadRefresh
+	}
+	u, err := s.opt.Store.UserByID(ctx, ses.UserID)
+	if errors.Is(err, ErrNoUser) {
+		err = ErrBadRefresh
+	}
+	if err != nil {
+		return Pair{}, err
+	}
+	return s.pair(u, ses)
+}
+
+// liveSession returns ErrBadRefresh for one that ended or expired.
+func (s *Service) liveSession(ctx context.Context, id string) (Session, error) {
+	ses, err := s.opt.Store.SessionByID(ctx, id)
+	if errors.Is(err, ErrNoSession) || (err == nil && !s.opt.Now().Before(ses.ExpiresAt)) {
+		return Session{}, ErrBadRefresh
+	}
+	return ses, err
+}
+
+// Logout ends the caller's session.
+func (s *Service) Logout(ctx context.Context, c Caller) error {
+	return s.endSession(ctx, c.SessionID)
+}
+
+// LogoutRefresh ends the session of a refresh token, also of one used before:
+// ErrBadRefresh if the server never made it.
+func (s *Service) LogoutRefresh(ctx context.Context, token string) error {
+	id, _, ok := s.signer.checkRefresh(token)
+	if !ok {
+		return ErrBadRefresh
+	}
+	return s.endSession(ctx, id)
+}
+
+// LogoutAll ends every session of the caller.
+func (s *Service) LogoutAll(ctx context.Context, c Caller) error {
+	return s.endSessions(ctx, c.UserID, "")
+}
+
+func (s *Service) endSession(ctx context.Context, id string) error {
+	err := s.opt.Store.DeleteSession(ctx, id)
+	s.cache.drop(id)
+	return err
+}
+
+func (s *Service) endSessions(ctx context.Context, user, except string) error {
+	ids, err := s.opt.Store.DeleteSessions(ctx, user, except)
+	s.cache.drop(ids...)
+	return err
+}

@@ -1,0 +1,82 @@
+package auth
+
+import (
+	"sync"
+	"time"
+)
+
+// Throttle counts failed logins. A login is taken as failed when it begins and
+// given back when it succeeds, so that many at once cannot slip through.
+type Throttle interface {
+	// Take counts one for key unless limit were counted within window; then it
+	// returns false and how long to wait.
+	Take(key string, limit int, window time.Duration) (ok bool, wait time.Duration)
+	// GiveBack takes the newest count of key away.
+	GiveBack(key string)
+}
+
+// Limits of failed logins (docs/http-api.md).
+const (
+	failWindow       = 5 * time.Minute
+	failsPerLogin    = 10 // for one login from one address
+	failsPerAddress  = 100
+	failsPerPassword = 10 // for the old password of one user
+)
+
+// memoryThrottle is the Throttle of one server.
+type memoryThrottle struct {
+	now func() time.Time
+
+	mu   sync.Mutex
+	seen map[string][]time.Time // oldest first; guarded by mu
+}
+
+// maxThrottleKeys bounds the memory; beyond it, stale keys are swept, and if
+// that does not help all is forgotten rather than everybody refused.
+const maxThrottleKeys = 100_000
+
+// NewThrottle returns a Throttle in memory; now tells the time.
+func NewThrottle(now func() time.Time) Throttle {
+	return &memoryThrottle{now: now, seen: map[string][]time.Time{}}
+}
+
+func (t *memoryThrottle) Take(key string, limit int, window time.Duration) (bool, time.Duration) {
+	now := t.now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	times := t.seen[key]
+	for len(times) > 0 && now.Sub(times[0]) >= window {
+		times = times[1:]
+	}
+	if len(times) >= limit {
+		t.seen[key] = times
+		return false, window - now.Sub(times[0])
+	}
+	if len(t.seen) >= maxThrottleKeys && len(times) == 0 {
+		t.sweep(now.Add(-window))
+	}
+	t.seen[key] = append(times, now)
+	return true, 0
+}
+
+// sweep is called with mu held.
+func (t *memoryThrottle) sweep(before time.Time) {
+	for key, times := range t.seen {
+		if times[len(times)-1].Before(before) {
+			delete(t.seen, key)
+		}
+	}
+	if len(t.seen) >= maxThrottleKeys {
+		clear(t.seen)
+	}
+}
+
+func (t *memoryThrottle) GiveBack(key string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if times := t.seen[key]; len(times) > 1 {
+		t.seen[key] = times[:len(times)-1]
+	} else {
+		delete(t.seen, key)
+	}
+}

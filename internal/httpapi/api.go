@@ -1,0 +1,137 @@
+// Package httpapi is the HTTP face of the server: routes, who may call them,
+// the error table, OpenAPI. It decodes, asks the domain, and encodes; rules
+// live in the domain packages. docs/http-api.md is its contract.
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"path"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/firmlight/firmlight/internal/auth"
+	"github.com/firmlight/firmlight/internal/fault"
+	"github.com/firmlight/firmlight/internal/groups"
+)
+
+// Deps is what the API stands on. All are required unless said otherwise.
+type Deps struct {
+	Log            *slog.Logger
+	Auth           *auth.Service
+	Groups         *groups.Service
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; may be empty
+	AllowedOrigins []string       // of browsers, besides the server's own; may be empty
+	PublicURL      string         // as people reach the server; empty: as the request says
+	Web            http.Handler   // what is not below /api/; nil: nothing is
+}
+
+// API is the handler of every request.
+type API struct {
+	deps    Deps
+	mux     *http.ServeMux
+	huma    huma.API
+	handler http.Handler
+}
+
+// New registers every route.
+func New(deps Deps) *API {
+	a := &API{deps: deps, mux: http.NewServeMux()}
+	a.huma = humago.New(a.mux, huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title: "Firmlight", Version: "1",
+				Description: "Task processing inside groups of users, and synchronisation events of devices.",
+			},
+			Components: &huma.Components{
+				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					"bearer": {Type: "http", Scheme: "bearer", Description: "An access token, or a worker, device or API token."},
+				},
+			},
+		},
+		Formats:       map[string]huma.Format{"application/json": jsonFormat, "json": jsonFormat},
+		DefaultFormat: "application/json",
+	})
+	a.authRoutes()
+	a.meRoutes()
+	a.tokenRoutes()
+	a.groupRoutes()
+	a.invitationRoutes()
+	a.documentRoutes()
+	a.mux.HandleFunc("/api/", a.unknown)
+	a.mux.HandleFunc("/api", a.unknown)
+	if deps.Web != nil {
+		a.mux.Handle("/", deps.Web)
+	} else {
+		a.mux.HandleFunc("/", a.unknown)
+	}
+	a.handler = a.observe(http.HandlerFunc(a.serve))
+	return a
+}
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
+
+// serve keeps ServeMux from redirecting an unclean API path: it is unknown.
+func (a *API) serve(w http.ResponseWriter, r *http.Request) {
+	p := r.URL.Path
+	if strings.HasPrefix(p, "/api/") && path.Clean(p) != strings.TrimSuffix(p, "/") {
+		a.unknown(w, r)
+		return
+	}
+	a.mux.ServeHTTP(w, r)
+}
+
+var (
+	errUnknownPath = fault.New(fault.NotFound, "unknown_path", "There is nothing at this path.")
+	methods        = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+)
+
+// unknown answers what no route matched: 405 where another method would.
+func (a *API) unknown(w http.ResponseWriter, r *http.Request) {
+	var allow []string
+	for _, m := range methods {
+		other := *r
+		other.Method = m
+		if _, pattern := a.mux.Handler(&other); strings.HasPrefix(pattern, m+" ") {
+			allow = append(allow, m)
+		}
+	}
+	if len(allow) == 0 {
+		writeProblem(w, r, errUnknownPath)
+		return
+	}
+	w.Header().Set("Allow", strings.Join(allow, ", "))
+	p := &Problem{
+		Type: "about:blank", Title: http.StatusText(http.StatusMethodNotAllowed), Status: http.StatusMethodNotAllowed,
+		Detail: "This path knows other methods only.", Code: "method_not_allowed", RequestID: requestFrom(r.Context()).id,
+	}
+	p.write(w)
+}
+
+// OpenAPI returns the document of every route as indented JSON, always the same
+// bytes for the same code.
+func OpenAPI() ([]byte, error) {
+	return New(Deps{Log: slog.New(slog.DiscardHandler)}).openAPI()
+}
+
+func (a *API) openAPI() ([]byte, error) {
+	compact, err := json.Marshal(a.huma.OpenAPI())
+	if err != nil {
+		return nil, fmt.Errorf("openapi: %w", err)
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, compact, "", "  "); err != nil {
+		return nil, fmt.Errorf("openapi: %w", err)
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
+}

@@ -1,0 +1,100 @@
+package httpapi
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+//go:embed document.html
+var documentHTML string
+
+var documentPage = template.Must(template.New("docs").Parse(documentHTML))
+
+// documentRoutes serves the OpenAPI document and the page made of it, which
+// needs no script and nothing from elsewhere. Both are rendered once, when first
+// asked for: by then every route is registered.
+func (a *API) documentRoutes() {
+	document := sync.OnceValues(a.openAPI)
+	page := sync.OnceValues(a.renderPage)
+	serve := func(contentType string, content func() ([]byte, error)) func(http.ResponseWriter, *http.Request) error {
+		return func(w http.ResponseWriter, _ *http.Request) error {
+			body, err := content()
+			if err != nil {
+				return err
+			}
+			w.Header().Set("Content-Type", contentType)
+			w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+			_, _ = w.Write(body) // the peer may have gone
+			return nil
+		}
+	}
+	a.raw("GET /api/openapi.json", public, serve("application/json", document))
+	a.raw("GET /api/docs", public, serve("text/html; charset=utf-8", page))
+}
+
+// documented is one operation as the page shows it.
+type documented struct {
+	Method, Path string
+	*huma.Operation
+	Request string // schema, as JSON
+	Answers []string
+}
+
+// renderPage lists every operation by its tag.
+func (a *API) renderPage() ([]byte, error) {
+	doc := a.huma.OpenAPI()
+	byTag := map[string][]documented{}
+	for path, item := range doc.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
+			if op != nil {
+				byTag[op.Tags[0]] = append(byTag[op.Tags[0]], describe(doc, path, op))
+			}
+		}
+	}
+	for _, ops := range byTag {
+		slices.SortFunc(ops, func(x, y documented) int {
+			return strings.Compare(x.Path+" "+x.Method, y.Path+" "+y.Method)
+		})
+	}
+	var out bytes.Buffer
+	err := documentPage.Execute(&out, map[string]any{"Info": doc.Info, "Tags": byTag})
+	return out.Bytes(), err
+}
+
+func describe(doc *huma.OpenAPI, path string, op *huma.Operation) documented {
+	d := documented{Method: op.Method, Path: path, Operation: op}
+	if op.RequestBody != nil {
+		d.Request = showContent(doc, op.RequestBody.Content)
+	}
+	for status, answer := range op.Responses {
+		if status != "default" { // the problem, the same everywhere
+			d.Answers = append(d.Answers, strings.TrimSpace(status+" "+showContent(doc, answer.Content)))
+		}
+	}
+	slices.Sort(d.Answers)
+	return d
+}
+
+func showContent(doc *huma.OpenAPI, content map[string]*huma.MediaType) string {
+	for _, media := range content {
+		if media.Schema == nil {
+			continue
+		}
+		s := media.Schema
+		if s.Ref != "" {
+			s = doc.Components.Schemas.SchemaFromRef(s.Ref)
+		}
+		if text, err := json.MarshalIndent(s, "", "  "); err == nil {
+			return string(text)
+		}
+	}
+	return ""
+}

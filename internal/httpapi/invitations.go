@@ -1,0 +1,97 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/firmlight/firmlight/internal/auth"
+	"github.com/firmlight/firmlight/internal/groups"
+)
+
+func (a *API) invitationRoutes() {
+	const tag = "Groups"
+	read, write := user(auth.GroupsRead), user(auth.GroupsWrite)
+	handle(a, route{
+		method: http.MethodPost, path: "/api/v1/groups/{id}/invitations", id: "invite", tag: tag,
+		summary: "Invite a user by name", access: write, status: http.StatusCreated,
+	}, a.invite)
+	handle(a, route{
+		method: http.MethodGet, path: "/api/v1/invitations", id: "list-invitations", tag: tag,
+		summary: "Invitations to you that wait for an answer", access: read,
+	}, a.listInvitations)
+	handle(a, route{
+		method: http.MethodPost, path: "/api/v1/invitations/{id}/accept", id: "accept-invitation", tag: tag,
+		summary: "Join the group as a member", access: write,
+	}, a.acceptInvitation)
+	handle(a, route{
+		method: http.MethodPost, path: "/api/v1/invitations/{id}/decline", id: "decline-invitation", tag: tag,
+		summary: "Turn the invitation down", access: write,
+	}, a.declineInvitation)
+}
+
+// Invitation waits for the answer of the invited.
+type Invitation struct {
+	ID        string  `json:"id" format:"uuid"`
+	Group     Named   `json:"group"`
+	User      UserRef `json:"user" doc:"The invited"`
+	InvitedBy UserRef `json:"invited_by"`
+	CreatedAt Time    `json:"created_at"`
+}
+
+// Named is an id and a name.
+type Named struct {
+	ID   string `json:"id" format:"uuid"`
+	Name string `json:"name"`
+}
+
+// UserRef is a user as others see one.
+type UserRef struct {
+	ID       string `json:"id" format:"uuid"`
+	Username string `json:"username"`
+}
+
+func showInvitation(i groups.Invitation) Invitation {
+	return Invitation{
+		ID: i.ID, Group: Named{i.Group, i.GroupName}, User: UserRef{i.User, i.Username},
+		InvitedBy: UserRef{i.InvitedBy, i.InvitedByName}, CreatedAt: Time{i.CreatedAt},
+	}
+}
+
+type inviteRequest struct {
+	idRequest
+	Body struct {
+		Username string `json:"username" minLength:"1" maxLength:"32"`
+	}
+}
+
+type invitationAnswer struct{ Body Invitation }
+
+func (a *API) invite(ctx context.Context, in *inviteRequest) (*invitationAnswer, error) {
+	i, err := a.deps.Groups.Invite(ctx, caller(ctx), in.ID, in.Body.Username)
+	if err != nil {
+		return nil, err
+	}
+	return &invitationAnswer{Body: showInvitation(i)}, nil
+}
+
+type invitationList struct{ Body List[Invitation] }
+
+func (a *API) listInvitations(ctx context.Context, in *listRequest) (*invitationList, error) {
+	after, err := in.after()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.deps.Groups.Invitations(ctx, caller(ctx), after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	return &invitationList{Body: listOf(rows, in.Limit, func(i groups.Invitation) string { return i.ID }, showInvitation)}, nil
+}
+
+func (a *API) acceptInvitation(ctx context.Context, in *idRequest) (*struct{}, error) {
+	return nil, a.deps.Groups.Answer(ctx, caller(ctx), in.ID, true)
+}
+
+func (a *API) declineInvitation(ctx context.Context, in *idRequest) (*struct{}, error) {
+	return nil, a.deps.Groups.Answer(ctx, caller(ctx), in.ID, false)
+}

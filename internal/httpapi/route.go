@@ -1,0 +1,149 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/firmlight/firmlight/internal/auth"
+)
+
+// Body limits (docs/http-api.md, Limits).
+const (
+	bodyDefault = 1<<20 + 64<<10
+	bodyBatch   = 32 << 20 // batch, split, inputs, sync-events
+)
+
+// bodyTimeout ends a body that trickles in.
+const bodyTimeout = 60 * time.Second
+
+// access says who may call a route; every route names one.
+type access struct {
+	kinds []auth.Kind // nil: anybody
+	scope auth.Scope  // what an API token needs
+	admin bool
+}
+
+// public is for everybody, session for a person who logged in, and admin for
+// one who is an administrator.
+var (
+	public  = access{}
+	session = access{kinds: []auth.Kind{auth.KindSession}}
+	admin   = access{kinds: []auth.Kind{auth.KindSession}, admin: true}
+	worker  = access{kinds: []auth.Kind{auth.KindWorker}}
+	device  = access{kinds: []auth.Kind{auth.KindDevice}}
+)
+
+// user is a person, or an API token of theirs with the scope (empty: any).
+func user(scope auth.Scope) access {
+	return access{kinds: []auth.Kind{auth.KindSession, auth.KindAPI}, scope: scope}
+}
+
+func (x access) String() string {
+	if x.kinds == nil {
+		return "anybody"
+	}
+	names := make([]string, len(x.kinds))
+	for i, k := range x.kinds {
+		names[i] = string(k)
+		if k == auth.KindAPI && x.scope != "" {
+			names[i] += " (" + string(x.scope) + ")"
+		}
+	}
+	text := "token: " + strings.Join(names, ", ")
+	if x.admin {
+		text += "; administrators"
+	}
+	return text
+}
+
+// route is one operation of the API.
+type route struct {
+	method, path string
+	id           string // operation id of OpenAPI
+	tag          string
+	summary      string
+	access       access
+	status       int   // of success; 0: 200, or 204 without a body
+	maxBody      int64 // bytes; 0: bodyDefault
+	skipSchema   bool  // the handler validates the body itself
+}
+
+// handle registers a typed handler: request struct in, response struct out.
+func handle[I, O any](a *API, r route, h func(context.Context, *I) (*O, error)) {
+	if r.maxBody == 0 {
+		r.maxBody = bodyDefault
+	}
+	op := huma.Operation{
+		Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary,
+		Description: "Who may call it: " + r.access.String() + ".", Tags: []string{r.tag},
+		DefaultStatus:   r.status,
+		MaxBodyBytes:    r.maxBody + 1, // huma refuses a body of exactly this size
+		BodyReadTimeout: bodyTimeout, SkipValidateBody: r.skipSchema,
+		Middlewares: huma.Middlewares{a.authorize(r.access)},
+	}
+	if r.access.kinds != nil {
+		op.Security = []map[string][]string{{"bearer": {}}}
+	}
+	huma.Register(a.huma, op, h)
+}
+
+// raw registers a plain handler (sockets, streams); an error it returns before
+// it has answered becomes a problem. The pattern is net/http's.
+func (a *API) raw(pattern string, x access, h func(http.ResponseWriter, *http.Request) error) {
+	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		err := a.authenticate(r.Context(), bearer(r.Header.Get("Authorization")), x)
+		if err == nil {
+			err = h(w, r)
+		}
+		if err != nil {
+			writeProblem(w, r, err)
+		}
+	})
+}
+
+// authorize lets only those through whom x names; it runs before the body is read.
+func (a *API) authorize(x access) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		if err := a.authenticate(ctx.Context(), bearer(ctx.Header("Authorization")), x); err != nil {
+			// An error here means that the peer has gone.
+			_ = huma.WriteErr(a.huma, ctx, http.StatusInternalServerError, "", err)
+			return
+		}
+		next(ctx)
+	}
+}
+
+// authenticate finds who the token belongs to, and notes it in the request.
+func (a *API) authenticate(ctx context.Context, token string, x access) error {
+	if x.kinds == nil {
+		return nil
+	}
+	if token == "" {
+		return auth.ErrUnauthenticated
+	}
+	c, err := a.deps.Auth.Authenticate(ctx, token)
+	if err != nil {
+		return err
+	}
+	requestFrom(ctx).caller = &c
+	if err := c.Allowed(x.scope, x.kinds...); err != nil {
+		return err
+	}
+	if x.admin && !c.Admin {
+		return auth.ErrNotAdmin
+	}
+	return nil
+}
+
+// bearer returns the token of an Authorization header, or "".
+func bearer(header string) string {
+	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
