@@ -81,7 +81,6 @@ check-fmt: ## is the Go code formatted?
 .PHONY: check-generated
 check-generated: ## is what is generated up to date?
 	go mod tidy -diff
-	go -C tools mod tidy -diff
 	@go run ./cmd/server openapi | diff -u $(OPENAPI) - || { echo "$(OPENAPI) is old, run \`make generate\`"; exit 1; }
 
 .PHONY: links
@@ -108,9 +107,8 @@ fmt: ## format the Go code
 	$(GOFILES) | xargs gofmt -s -w
 
 .PHONY: generate
-generate: ## write docs/openapi.json and tidy the modules
+generate: ## write docs/openapi.json and tidy go.mod
 	go mod tidy
-	go -C tools mod tidy
 	go run ./cmd/server openapi > $(OPENAPI).new && mv $(OPENAPI).new $(OPENAPI)
 
 .PHONY: clean
