@@ -36,7 +36,7 @@ bin/%: FORCE
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
 
 .PHONY: demo
-demo: build ## server, workers and tasks on this machine, then a crash (DEMO_EXIT=1: leave at the end)
+demo: ## server, workers and tasks on this machine, then a crash (DEMO_EXIT=1: leave at the end)
 	@scripts/demo
 
 ##@ Check
