@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+	"pgregory.net/rapid"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -61,7 +62,7 @@ type vector struct {
 	ErrorCode  string          `json:"error_code"`
 }
 
-func vectors(t testing.TB, kind string) []vector {
+func vectors(t rapid.TB, kind string) []vector {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("..", "protocol", "testdata", "workloads", kind+".json"))
 	if err != nil {
@@ -95,7 +96,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-func wantCode(t testing.TB, err error, code string) {
+func wantCode(t rapid.TB, err error, code string) {
 	t.Helper()
 	var e *Error
 	if !errors.As(err, &e) || e.Code != code || e.Message == "" || e.Retryable {
@@ -104,7 +105,7 @@ func wantCode(t testing.TB, err error, code string) {
 }
 
 // wantJSON compares as parsed JSON: every float to the last bit.
-func wantJSON(t testing.TB, got json.RawMessage, want string) {
+func wantJSON(t rapid.TB, got json.RawMessage, want string) {
 	t.Helper()
 	var a, b any
 	if err := json.Unmarshal(got, &a); err != nil {
