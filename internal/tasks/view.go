@@ -183,3 +183,43 @@ func ChildCounts(by map[Status]int) *ChildCountView {
 	}
 	return c
 }
+
+// LogView is one line of a task's log.
+type LogView struct {
+	Seq     int64         `json:"seq" doc:"Rises by one a line; ask for the rest with after"`
+	At      protocol.Time `json:"at" format:"date-time"`
+	Attempt int           `json:"attempt"`
+	Stream  string        `json:"stream" enum:"stdout,stderr,log"`
+	Line    string        `json:"line"`
+}
+
+// LogViews returns lines as JSON shows them.
+func LogViews(lines []LogLine) []LogView {
+	vs := make([]LogView, len(lines))
+	for i, l := range lines {
+		vs[i] = LogView{Seq: l.Seq, At: protocol.Time{Time: l.At}, Attempt: l.Attempt, Stream: l.Stream, Line: l.Line}
+	}
+	return vs
+}
+
+// EntryView is one line of a task's timeline.
+type EntryView struct {
+	At      protocol.Time `json:"at" format:"date-time"`
+	Event   Event         `json:"event" doc:"What happened: submitted, assigned, retrying, worker_lost, …"`
+	Attempt int           `json:"attempt,omitempty"`
+	Worker  string        `json:"worker,omitempty" doc:"Name of the worker"`
+	Session string        `json:"session,omitempty"`
+	Detail  string        `json:"detail,omitempty"`
+}
+
+// EntryViews returns a timeline as JSON shows it.
+func EntryViews(entries []Entry) []EntryView {
+	vs := make([]EntryView, len(entries))
+	for i, e := range entries {
+		vs[i] = EntryView{
+			At: protocol.Time{Time: e.At}, Event: e.Event, Attempt: e.Attempt,
+			Worker: e.Worker, Session: e.Session, Detail: e.Detail,
+		}
+	}
+	return vs
+}

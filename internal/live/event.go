@@ -1,0 +1,75 @@
+package live
+
+import (
+	"encoding/json"
+
+	"github.com/gorilla/websocket"
+)
+
+// Type names a message of the live protocol (docs/http-api.md, Live).
+type Type string
+
+// What clients send.
+const (
+	TypeSubscribe   Type = "subscribe"
+	TypeUnsubscribe Type = "unsubscribe"
+)
+
+// What the server sends. An event carries its data under the name of its type.
+const (
+	TypeSubscribed   Type = "subscribed"
+	TypeUnsubscribed Type = "unsubscribed" // asked for, or the right to watch has gone
+	TypeError        Type = "error"        // a subscription refused; the connection stays
+	TypeResync       Type = "resync"       // some were missed: read again over HTTP
+
+	TypeTask         Type = "task"
+	TypeProgress     Type = "progress"
+	TypeLog          Type = "log"
+	TypeWorker       Type = "worker"
+	TypeDevice       Type = "device"
+	TypeStats        Type = "stats"
+	TypeNotification Type = "notification"
+)
+
+// Event is one thing that happened. Data is encoded once, whoever watches.
+type Event struct {
+	Type   Type            `json:"type"`
+	Topics []Topic         `json:"topics"`
+	Key    string          `json:"key,omitempty"` // a newer event of this type and key replaces a waiting one; empty: never
+	Data   json.RawMessage `json:"data"`
+}
+
+// frame returns the event as the wire carries it to everyone who watches t.
+func (e Event) frame(t Topic) *websocket.PreparedMessage {
+	name, kind := t.String(), string(e.Type)
+	b := make([]byte, 0, len(e.Data)+len(name)+2*len(kind)+32)
+	b = append(b, `{"type":"`+kind+`","topic":"`+name+`","`+kind+`":`...)
+	b = append(b, e.Data...)
+	b = append(b, '}')
+	return prepare(b)
+}
+
+// prepare frames a text message once for all who get it.
+func prepare(b []byte) *websocket.PreparedMessage {
+	f, _ := websocket.NewPreparedMessage(websocket.TextMessage, b) // fails for other types only
+	return f
+}
+
+// request is what a client sends.
+type request struct {
+	Type   Type     `json:"type"`
+	Topics []string `json:"topics"`
+}
+
+// reply answers a request, or tells of a subscription's end or gap.
+type reply struct {
+	Type    Type   `json:"type"`
+	Topic   string `json:"topic,omitempty"`
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+func (r reply) frame() *websocket.PreparedMessage {
+	b, _ := json.Marshal(r) // four strings always encode
+	return prepare(b)
+}

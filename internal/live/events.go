@@ -1,0 +1,112 @@
+package live
+
+import (
+	"encoding/json"
+
+	"github.com/firmlight/firmlight/internal/tasks"
+	"github.com/firmlight/firmlight/protocol"
+)
+
+var _ tasks.Events = (*Hub)(nil)
+
+// TaskChanged tells the watchers of the group, of the task and of its parent.
+func (h *Hub) TaskChanged(t tasks.Task) {
+	h.send(TypeTask, t.ID, taskTopics(t), func() any { return t.View() })
+}
+
+// TaskProgress tells the same watchers how far an attempt is.
+func (h *Hub) TaskProgress(t tasks.Task) {
+	h.send(TypeProgress, t.ID, taskTopics(t), func() any {
+		return Progress{
+			TaskID: t.ID, Attempt: t.Attempt,
+			ProgressView: tasks.ProgressView{Percent: t.Percent, Message: t.Message},
+		}
+	})
+}
+
+// TaskLogged tells the watchers of the task; those of its group would drown.
+func (h *Hub) TaskLogged(t tasks.Task, lines []tasks.LogLine) {
+	h.send(TypeLog, "", []Topic{{Task, t.ID}}, func() any {
+		return Log{TaskID: t.ID, Lines: tasks.LogViews(lines)}
+	})
+}
+
+// WorkerChanged tells the watchers of a worker's groups, and admins, that it
+// came, left or changed its slots.
+func (h *Hub) WorkerChanged(groups []string, w Worker) {
+	topics := []Topic{{Kind: Admin}}
+	for _, g := range groups {
+		topics = append(topics, Topic{Group, g})
+	}
+	h.send(TypeWorker, w.Session, topics, func() any { return w })
+}
+
+// DeviceChanged tells the watchers of a group's devices; device is its JSON view.
+func (h *Hub) DeviceChanged(group, id string, device any) {
+	h.send(TypeDevice, id, []Topic{{Device, group}}, func() any { return device })
+}
+
+// Notify tells a user's connections of a notification.
+func (h *Hub) Notify(user string, notification any) {
+	h.send(TypeNotification, "", []Topic{{Me, user}}, func() any { return notification })
+}
+
+// Progress is the data of a progress event.
+type Progress struct {
+	TaskID  string `json:"task_id"`
+	Attempt int    `json:"attempt"`
+	tasks.ProgressView
+}
+
+// Log is the data of a log event.
+type Log struct {
+	TaskID string          `json:"task_id"`
+	Lines  []tasks.LogView `json:"lines"`
+}
+
+// Worker is the data of a worker event: one session of a worker.
+type Worker struct {
+	ID      string        `json:"id"`
+	Name    string        `json:"name"`
+	Session string        `json:"session"`
+	State   string        `json:"state"` // connected, grace or lost
+	Slots   int           `json:"slots"`
+	Kinds   []string      `json:"kinds,omitempty"`
+	At      protocol.Time `json:"at"`
+}
+
+func taskTopics(t tasks.Task) []Topic {
+	ts := []Topic{{Group, t.Group}, {Task, t.ID}}
+	if t.Parent != "" {
+		ts = append(ts, Topic{Task, t.Parent})
+	}
+	return ts
+}
+
+// send encodes and publishes an event, if anyone may be watching.
+func (h *Hub) send(kind Type, key string, topics []Topic, data func() any) {
+	if !h.wanted(topics) {
+		return
+	}
+	b, err := json.Marshal(data())
+	if err != nil {
+		return // a view that does not encode is a defect its own tests show
+	}
+	h.Publish(Event{Type: kind, Topics: topics, Key: key, Data: b})
+}
+
+// wanted reports whether anyone watches one of the topics here, or might on
+// another server.
+func (h *Hub) wanted(topics []Topic) bool {
+	if h.relay != nil && h.relay.others() {
+		return true
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, t := range topics {
+		if len(h.topics[t]) > 0 {
+			return true
+		}
+	}
+	return false
+}

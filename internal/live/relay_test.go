@@ -1,0 +1,129 @@
+package live
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/firmlight/firmlight/internal/fault"
+	"github.com/firmlight/firmlight/internal/redistest"
+	"github.com/firmlight/firmlight/internal/tasks"
+)
+
+func yes() bool { return true }
+
+func newRelay(t *testing.T, url, server string, others func() bool) *Relay {
+	t.Helper()
+	opt, err := redis.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rdb := redis.NewClient(opt)
+	t.Cleanup(func() { rdb.Close() })
+	return NewRelay(rdb, server, others, slog.New(slog.DiscardHandler))
+}
+
+// meet waits until what one hub sends reaches the other's page.
+func meet(t *testing.T, from *site, to *page, user string) {
+	t.Helper()
+	got := make(chan struct{})
+	go func() { to.until(TypeNotification); close(got) }()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		from.hub.Notify(user, "hello")
+		select {
+		case <-got:
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	t.Fatal("the servers do not hear each other")
+}
+
+func TestEventsAndOrdersReachOtherServers(t *testing.T) {
+	url, _ := redistest.Start(t)
+	one := newSite(t, DefaultTiming, newRelay(t, url, "one", yes))
+	two := newSite(t, DefaultTiming, newRelay(t, url, "two", yes))
+	topic := Topic{Group, newID()}
+	p := two.open("user=u&token=k")
+	p.subscribe("me", topic.String())
+	meet(t, one, p, "u")
+
+	task := tasks.Task{ID: newID(), Group: topic.ID, Title: "über <b>"}
+	one.hub.TaskChanged(task)
+	if m := p.until(TypeTask); m.Topic != topic.String() || m.Task.ID != task.ID || m.Task.Title != task.Title {
+		t.Errorf("got %+v, want the task of the other server", m)
+	}
+	two.refuse(topic, fault.New(fault.NotFound, "not_found", "There is no such group."))
+	one.hub.Recheck("u")
+	if m := p.until(TypeUnsubscribed); m.Topic != topic.String() {
+		t.Errorf("got %+v, want the topic's end", m)
+	}
+	one.hub.Revoke("u", "k")
+	if code := p.closed(); code != 4401 {
+		t.Errorf("closed with %d, want 4401", code)
+	}
+}
+
+func TestOwnEventsComeOnce(t *testing.T) {
+	url, _ := redistest.Start(t)
+	one := newSite(t, DefaultTiming, newRelay(t, url, "one", yes))
+	two := newSite(t, DefaultTiming, newRelay(t, url, "two", yes))
+	here, there := one.open("user=u"), two.open("user=u")
+	here.subscribe("me")
+	there.subscribe("me")
+	meet(t, one, there, "u")
+	meet(t, two, here, "u")
+	one.hub.Notify("u", "last")
+	for string(there.until(TypeNotification).Note) != `"last"` {
+	}
+	two.hub.Notify("u", "end") // after it has been through Redis once, and back
+	last := 0
+	for {
+		m := here.until(TypeNotification)
+		if string(m.Note) == `"end"` {
+			break
+		}
+		if string(m.Note) == `"last"` {
+			last++
+		}
+	}
+	if last != 1 {
+		t.Errorf("an event of this server came %d times, want once", last)
+	}
+}
+
+func TestNothingIsPublishedToNobody(t *testing.T) {
+	url, _ := redistest.Start(t)
+	alone := newRelay(t, url, "one", func() bool { return false })
+	alone.publish(Event{Type: TypeTask})
+	if len(alone.events) != 0 {
+		t.Error("an event waits for servers that do not exist")
+	}
+	alone.tell(order{Recheck: "u"})
+	if len(alone.orders) != 1 {
+		t.Error("an order is always told: a server may just have started")
+	}
+}
+
+func TestOverflowAndRestartOfRedisResync(t *testing.T) {
+	url, srv := redistest.Start(t)
+	one := newSite(t, DefaultTiming, newRelay(t, url, "one", yes))
+	two := newSite(t, DefaultTiming, newRelay(t, url, "two", yes))
+	p := two.open("user=u")
+	p.subscribe("me")
+	meet(t, one, p, "u")
+
+	r := one.hub.relay
+	r.mu.Lock()
+	r.events = make([]Event, maxRelayed)
+	r.mu.Unlock()
+	one.hub.Notify("u", "one too many")
+	if m := p.until(TypeResync); m.Topic != "me" {
+		t.Errorf("resync of %s, want me", m.Topic)
+	}
+	srv.Restart()
+	p.until(TypeResync)
+	meet(t, one, p, "u")
+}
