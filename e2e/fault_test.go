@@ -1,0 +1,300 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/firmlight/firmlight/e2e/kit"
+	"github.com/firmlight/firmlight/internal/redistest"
+)
+
+const (
+	faultTasks   = 2000
+	faultWorkers = 6
+	faultSlots   = 4
+	faultBacklog = 150 // tasks that always wait, so that no queue runs empty
+)
+
+// TestFaults kills workers, the server and Redis's memory under load: every
+// accepted task ends exactly once, by its newest attempt.
+func TestFaults(t *testing.T) {
+	redisURL, redis := redistest.Start(t)
+	f := &faults{
+		cluster: start(t, "FIRMLIGHT_REDIS_URL="+redisURL), redis: redis,
+		workers: map[string]*kit.Process{}, rnd: rand.New(rand.NewPCG(7, 7)),
+	}
+	for i := range faultWorkers {
+		f.spawn(fmt.Sprint("w", i))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
+	defer cancel()
+	var load sync.WaitGroup
+	load.Go(func() { f.load(ctx) })
+	f.chaos(ctx)
+	load.Wait()
+	f.verify(ctx)
+}
+
+type faults struct {
+	*cluster
+	redis    *redistest.Server
+	rnd      *rand.Rand
+	workers  map[string]*kit.Process
+	killings []killing
+	accepted []string
+	refused  atomic.Int64 // submits that were answered 429 or 503, or not at all
+}
+
+// killing is something that took tasks from a worker, or might have.
+type killing struct {
+	what   string
+	worker string // empty: all
+	at     time.Time
+}
+
+func (f *faults) spawn(name string) { f.workers[name] = f.testWorker(name, faultSlots) }
+
+// load submits batches, each with keys that make it safe to send again, and
+// keeps tasks waiting until all are accepted.
+func (f *faults) load(ctx context.Context) {
+	const batch = 50
+	for sent := 0; sent < faultTasks && ctx.Err() == nil; {
+		if f.waiting(ctx) > faultBacklog {
+			pause(ctx, 50*time.Millisecond)
+			continue
+		}
+		specs := make([]map[string]any, batch)
+		for i := range specs {
+			specs[i] = map[string]any{
+				"kind": "work", "input": map[string]int{"ms": 200 + 10*((sent+i)%60)},
+				"idempotency_key": fmt.Sprint("load-", sent+i),
+				"priority":        []string{"high", "normal", "low"}[(sent+i)%3],
+			}
+		}
+		var got struct {
+			Items []struct {
+				Status int
+				Task   *kit.Task
+			}
+		}
+		if err := f.Do(ctx, "POST", "/groups/"+f.group+"/tasks:batch", map[string]any{"tasks": specs}, &got); err != nil {
+			f.refused.Add(1)
+			pause(ctx, 100*time.Millisecond)
+			continue
+		}
+		for _, it := range got.Items {
+			if it.Task == nil {
+				f.t.Errorf("an entry of a batch was refused with status %d", it.Status)
+				return
+			}
+			f.accepted = append(f.accepted, it.Task.ID)
+		}
+		sent += batch
+	}
+}
+
+// waiting counts the group's queued tasks; while the server is away, as many as
+// it takes not to submit.
+func (f *faults) waiting(ctx context.Context) int {
+	var got struct{ Counts map[string]int }
+	if err := f.Do(ctx, "GET", "/groups/"+f.group+"/stats?window=1h", nil, &got); err != nil {
+		return faultBacklog + 1
+	}
+	return got.Counts["queued"]
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// chaos is the list of what goes wrong, in order, with pauses for the load to
+// go on in between.
+func (f *faults) chaos(ctx context.Context) {
+	steps := []func(context.Context){
+		f.killWorker, f.flush, f.killServer, f.stopWorker, f.killWorker, f.flush, f.killServer, f.killWorker,
+	}
+	for _, step := range steps {
+		pause(ctx, 4*time.Second)
+		step(ctx)
+	}
+}
+
+func (f *faults) note(what, worker string) {
+	f.killings = append(f.killings, killing{what, worker, time.Now()})
+}
+
+func (f *faults) anyWorker() string {
+	names := make([]string, 0, len(f.workers))
+	for n := range f.workers {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names[f.rnd.IntN(len(names))]
+}
+
+func (f *faults) killWorker(context.Context) {
+	name := f.anyWorker()
+	f.workers[name].Kill()
+	f.note("worker killed", name)
+	f.spawn(name + "'")
+	delete(f.workers, name)
+}
+
+func (f *faults) killServer(context.Context) {
+	f.Server.Kill()
+	f.note("server killed", "")
+	must(f.t, f.Server.Restart())
+}
+
+func (f *faults) flush(context.Context) {
+	f.redis.FlushAll()
+	f.note("FLUSHALL", "")
+}
+
+// stopWorker freezes a worker until its tasks have been taken from it; thawed, it
+// sends results that nobody wants any more.
+func (f *faults) stopWorker(ctx context.Context) {
+	name := f.anyWorker()
+	must(f.t, f.workers[name].Signal(syscall.SIGSTOP))
+	f.note("worker stopped (SIGSTOP)", name)
+	pause(ctx, 12*time.Second)
+	must(f.t, f.workers[name].Signal(syscall.SIGCONT))
+}
+
+// verify waits for the end of every accepted task and looks at each.
+func (f *faults) verify(ctx context.Context) {
+	if len(f.accepted) != faultTasks {
+		f.t.Fatalf("%d tasks accepted, want %d", len(f.accepted), faultTasks)
+	}
+	all := f.settled(ctx)
+	var late int
+	lost := map[int][]time.Duration{} // by killing: times until assigned elsewhere
+	for _, id := range f.accepted {
+		t, ok := all[id]
+		if !ok {
+			f.t.Errorf("accepted task %s is gone", id)
+			continue
+		}
+		if t.Status != "succeeded" {
+			f.t.Errorf("task %s %s: %+v", id, t.Status, t.Error)
+			continue
+		}
+		var out struct{ Attempt int }
+		must(f.t, f.Output(ctx, id, &out))
+		if out.Attempt != t.Attempt {
+			f.t.Errorf("task %s: the result of attempt %d was accepted, but %d is the newest", id, out.Attempt, t.Attempt)
+		}
+		if t.Attempt > 1 {
+			late += f.history(ctx, id, lost)
+		}
+	}
+	f.statsMatch(ctx)
+	f.table(lost)
+	f.t.Logf("%d tasks, all succeeded once; %d submits refused and sent again; %d late results refused",
+		len(all), f.refused.Load(), late)
+}
+
+// settled returns all tasks once none is unfinished.
+func (f *faults) settled(ctx context.Context) map[string]kit.Task {
+	for {
+		ts, err := f.List(ctx, f.group, url.Values{})
+		must(f.t, err)
+		all := make(map[string]kit.Task, len(ts))
+		open := 0
+		for _, t := range ts {
+			all[t.ID] = t
+			if !t.Ended() {
+				open++
+			}
+		}
+		if open == 0 {
+			if len(ts) != faultTasks {
+				f.t.Errorf("%d tasks in the store, want %d: one was accepted twice", len(ts), faultTasks)
+			}
+			return all
+		}
+		if ctx.Err() != nil {
+			f.t.Fatalf("%d tasks did not end", open)
+		}
+		pause(ctx, 500*time.Millisecond)
+	}
+}
+
+// history reads a task's timeline: exactly one end, rising attempts; it files
+// the times of reassignments and returns how many late results were refused.
+func (f *faults) history(ctx context.Context, id string, lost map[int][]time.Duration) (late int) {
+	es, err := f.Timeline(ctx, id)
+	must(f.t, err)
+	ends, attempt := 0, 0
+	var last kit.Entry
+	for _, e := range es {
+		switch e.Event {
+		case "succeeded", "failed", "cancelled":
+			ends++
+		case "late_result_refused":
+			late++
+		case "assigned":
+			if e.Attempt <= attempt {
+				f.t.Errorf("task %s: attempt %d after %d", id, e.Attempt, attempt)
+			}
+			for i, k := range f.killings {
+				if attempt > 0 && (k.worker == "" || k.worker == last.Worker) && k.at.After(last.At) && k.at.Before(e.At) {
+					lost[i] = append(lost[i], e.At.Sub(k.at))
+					break
+				}
+			}
+			attempt, last = e.Attempt, e
+		}
+	}
+	if ends != 1 {
+		f.t.Errorf("task %s ended %d times: %+v", id, ends, es)
+	}
+	return late
+}
+
+// statsMatch compares the statistics, which count ends in the same write, with
+// the number of tasks: a task that ended twice would count twice.
+func (f *faults) statsMatch(ctx context.Context) {
+	var got struct{ Counts map[string]int }
+	must(f.t, f.Do(ctx, "GET", "/groups/"+f.group+"/stats?window=24h", nil, &got))
+	if got.Counts["succeeded"] != faultTasks {
+		f.t.Errorf("statistics count %d succeeded tasks, want %d", got.Counts["succeeded"], faultTasks)
+	}
+}
+
+// table prints what each fault cost.
+func (f *faults) table(lost map[int][]time.Duration) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%-26s %-6s %10s %12s %12s %12s\n", "fault", "worker", "reassigned", "fastest", "median", "slowest")
+	for i, k := range f.killings {
+		d := lost[i]
+		slices.Sort(d)
+		if len(d) == 0 {
+			fmt.Fprintf(&b, "%-26s %-6s %10d\n", k.what, k.worker, 0)
+			continue
+		}
+		fmt.Fprintf(&b, "%-26s %-6s %10d %12s %12s %12s\n", k.what, k.worker, len(d),
+			ms(d[0]), ms(d[len(d)/2]), ms(d[len(d)-1]))
+	}
+	f.t.Log(b.String())
+	for i, k := range f.killings {
+		if k.what == "worker killed" && len(lost[i]) == 0 {
+			f.t.Error(errors.New("a worker was killed under load, but no task was reassigned"))
+		}
+	}
+}
+
+func ms(d time.Duration) string { return d.Round(time.Millisecond).String() }

@@ -1,0 +1,225 @@
+// Package kit runs the real programs as processes and talks to them as their
+// users do: the end-to-end tests, the demo and the benchmarks stand on it.
+package kit
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Binaries are the built programs.
+type Binaries struct{ Server, Worker string }
+
+// Build compiles server and worker into dir; race adds the race detector.
+func Build(ctx context.Context, dir string, race bool) (Binaries, error) {
+	b := Binaries{Server: filepath.Join(dir, "server"), Worker: filepath.Join(dir, "worker")}
+	if err := BuildPackage(ctx, "cmd/server", b.Server, race); err != nil {
+		return b, err
+	}
+	return b, BuildPackage(ctx, "cmd/worker", b.Worker, race)
+}
+
+// BuildPackage compiles one main package of this module, named by its folder.
+func BuildPackage(ctx context.Context, pkg, out string, race bool) error {
+	args := []string{"build", "-o", out}
+	if race {
+		args = append(args, "-race")
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, "github.com/firmlight/firmlight/"+pkg)...)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", pkg, err, text)
+	}
+	return nil
+}
+
+// Process is a program that was started here and is ended here.
+type Process struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error // of Wait, once done is closed
+	tail *tail
+}
+
+// StartProcess runs a program whose output goes to log (and the end of it into
+// error messages). It dies with this process.
+func StartProcess(bin string, args, env []string, log io.Writer) (*Process, error) {
+	p := &Process{cmd: exec.Command(bin, args...), done: make(chan struct{}), tail: &tail{}}
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out := io.Writer(p.tail)
+	if log != nil {
+		out = io.MultiWriter(p.tail, log)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = out, out
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// PID is the process id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Signal sends a signal; to a process that has ended it is no error.
+func (p *Process) Signal(s os.Signal) error {
+	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+// Kill ends the process with SIGKILL and waits.
+func (p *Process) Kill() {
+	_ = p.Signal(syscall.SIGKILL)
+	<-p.done
+}
+
+// Stop asks with SIGTERM and waits; after the patience it kills and says so.
+func (p *Process) Stop(patience time.Duration) error {
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-p.done:
+		if p.err != nil {
+			return fmt.Errorf("%s: %w\n%s", filepath.Base(p.cmd.Path), p.err, p.Output())
+		}
+		return nil
+	case <-time.After(patience):
+		p.Kill()
+		return fmt.Errorf("%s did not stop within %s\n%s", filepath.Base(p.cmd.Path), patience, p.Output())
+	}
+}
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Output returns the end of what the process wrote.
+func (p *Process) Output() string { return p.tail.String() }
+
+// tail keeps the last 64 KiB written to it.
+type tail struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+const tailBytes = 64 << 10
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, b...)
+	if over := len(t.buf) - tailBytes; over > 0 {
+		t.buf = append([]byte(nil), t.buf[over:]...)
+	}
+	return len(b), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.buf)
+}
+
+// Server is a running coordinator.
+type Server struct {
+	*Process
+	URL string
+
+	bin, dir, addr string
+	env            []string
+	log            io.Writer
+}
+
+// AdminPassword is that of the user "admin" which every server here is started with.
+const AdminPassword = "correct horse battery staple"
+
+// StartServer runs a server on a free port with its data in dir and waits until
+// it answers.
+func StartServer(bin, dir string, env []string, log io.Writer) (*Server, error) {
+	addr, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{URL: "http://" + addr, bin: bin, dir: dir, addr: addr, log: log, env: append([]string{
+		"FIRMLIGHT_LISTEN=" + addr, "FIRMLIGHT_DATA_DIR=" + dir, "FIRMLIGHT_ADMIN_USERNAME=admin",
+		"FIRMLIGHT_ADMIN_EMAIL=admin@example.org", "FIRMLIGHT_ADMIN_PASSWORD=" + AdminPassword,
+	}, env...)}
+	return s, s.Restart()
+}
+
+// Restart starts the server again, on the same address and data, after it ended.
+func (s *Server) Restart() error {
+	p, err := StartProcess(s.bin, nil, s.env, s.log)
+	if err != nil {
+		return err
+	}
+	s.Process = p
+	return s.WaitReady(30 * time.Second)
+}
+
+// WaitReady waits until /readyz answers 200.
+func (s *Server) WaitReady(patience time.Duration) error {
+	deadline := time.Now().Add(patience)
+	for time.Now().Before(deadline) {
+		select {
+		case <-s.Done():
+			return fmt.Errorf("server ended: %w\n%s", s.err, s.Output())
+		case <-time.After(5 * time.Millisecond):
+		}
+		resp, err := http.Get(s.URL + "/readyz")
+		if err != nil {
+			continue
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return nil
+		}
+	}
+	return fmt.Errorf("server not ready within %s\n%s", patience, s.Output())
+}
+
+// StartWorker runs a worker process.
+func StartWorker(bin, server, token, name string, slots int, args []string, log io.Writer) (*Process, error) {
+	all := append([]string{
+		"--server", server, "--name", name, "--slots", fmt.Sprint(slots),
+	}, args...)
+	return StartProcess(bin, all, []string{"FIRMLIGHT_TOKEN=" + token}, log)
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String(), nil
+}
+
+// Prefix returns a writer that puts a name before each line, for the output of
+// several processes in one place.
+func Prefix(w io.Writer, name string) io.Writer {
+	r, pw := io.Pipe()
+	go func() {
+		sc := bufio.NewScanner(r)
+		for sc.Scan() {
+			_, _ = fmt.Fprintf(w, "%s | %s\n", name, sc.Text())
+		}
+	}()
+	return pw
+}

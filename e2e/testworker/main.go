@@ -1,0 +1,50 @@
+// Testworker is a worker for the fault tests, written on the public SDK: its
+// kind "work" takes {"ms": n} and answers with the attempt that did it, so that a
+// test can tell whose result was accepted.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/firmlight/firmlight/worker"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	slots, err := strconv.Atoi(os.Getenv("SLOTS"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "SLOTS:", err)
+		os.Exit(2)
+	}
+	w := worker.New(worker.Options{
+		Server: os.Getenv("FIRMLIGHT_SERVER"), Token: os.Getenv("FIRMLIGHT_TOKEN"),
+		Name: os.Getenv("NAME"), Slots: slots,
+	})
+	w.Handle("work", work)
+	if err := w.Run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func work(ctx context.Context, task *worker.Task) (any, error) {
+	var in struct {
+		MS int `json:"ms"`
+	}
+	if err := task.Decode(&in); err != nil {
+		return nil, err
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(time.Duration(in.MS) * time.Millisecond):
+		return map[string]any{"attempt": task.Attempt, "pid": os.Getpid()}, nil
+	}
+}
