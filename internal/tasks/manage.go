@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"slices"
 
 	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/protocol"
@@ -105,7 +106,7 @@ func (s *Service) bulk(ctx context.Context, f ListFilter, among []Status, dryRun
 	for last := ""; done < bulkLimit; {
 		page := where
 		if last != "" {
-			page = append(where[:len(where):len(where)], Lt(ColID, last))
+			page = slices.Concat(where, Where{Lt(ColID, last)})
 		}
 		ts, err := s.Store.Find(ctx, Query{Where: page, Sort: []Sort{{ColID, true}}, Limit: bulkPortion})
 		if err != nil || len(ts) == 0 {

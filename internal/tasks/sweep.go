@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/firmlight/firmlight/protocol"
@@ -96,7 +97,7 @@ func (s *Service) DeleteOld(ctx context.Context, before time.Time) error {
 func (s *Service) sweep(ctx context.Context, w Where, do func(Task) error) error {
 	for last := ""; ; {
 		ts, err := s.Store.Find(ctx, Query{
-			Where: append(w[:len(w):len(w)], Gt(ColID, last)), Sort: []Sort{{Column: ColID}}, Limit: sweepPortion,
+			Where: slices.Concat(w, Where{Gt(ColID, last)}), Sort: []Sort{{Column: ColID}}, Limit: sweepPortion,
 		})
 		if err != nil {
 			return err

@@ -185,14 +185,14 @@ type Loss struct {
 
 // Lose takes a task back from the session that owned it.
 func Lose(t Task, l Loss, now time.Time) Transition {
-	tr := Transition{Name: "lose", Task: t.ID}
-	same := append(owned(t), Eq(ColEpoch, t.Epoch))
 	if !t.CancelRequestedAt.IsZero() {
-		tr = cancelled(t, "lose", now)
+		tr := cancelled(t, "lose", now)
 		tr.If = append(tr.If, Eq(ColEpoch, t.Epoch))
 		return tr
 	}
-	tr.If = append(same, Eq(ColCancelRequested, time.Time{}))
+	tr := Transition{
+		Name: "lose", Task: t.ID, If: append(owned(t), Eq(ColEpoch, t.Epoch), Eq(ColCancelRequested, time.Time{})),
+	}
 	lost := []Entry{entry(t, EvLost, now, l.Reason)}
 	if !l.LastHeard.IsZero() {
 		lost = append([]Entry{entry(t, EvHeartbeat, l.LastHeard, "")}, lost...)

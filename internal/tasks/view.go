@@ -92,7 +92,7 @@ type ChildCountView struct {
 func (t Task) View() View {
 	v := View{
 		ID: t.ID, GroupID: t.Group, Kind: t.Kind, Title: t.Title, CreatedBy: t.CreatedBy,
-		Priority: t.Priority, Status: t.Status, Phase: t.Phase,
+		Priority: t.Priority, Status: t.Status,
 		CreatedAt: protocol.Time{Time: t.CreatedAt}, RunAt: protocol.Time{Time: t.RunAt},
 		StartedAt:         protocol.Time{Time: t.StartedAt},
 		CancelRequestedAt: protocol.Time{Time: t.CancelRequestedAt},
@@ -101,6 +101,9 @@ func (t Task) View() View {
 		Target: t.Target, Parent: t.Parent, Count: t.Count,
 		InputBytes: t.InBytes, OutputBytes: t.OutBytes,
 		DropAt: protocol.Time{Time: t.DropAt}, DroppedAt: protocol.Time{Time: t.DroppedAt},
+	}
+	if !t.Status.Ended() {
+		v.Phase = t.Phase // Closing is ours alone
 	}
 	if t.Status == Running {
 		v.Deadline = protocol.Time{Time: t.Deadline}

@@ -72,12 +72,24 @@ type Cond struct {
 // Where holds if every Cond holds.
 type Where []Cond
 
-// Eq and its sisters read as the predicates of docs/state-machine.md.
-func Eq(c Column, v any) Cond  { return Cond{c, OpEq, v} }
-func Ne(c Column, v any) Cond  { return Cond{c, OpNe, v} }
-func Lt(c Column, v any) Cond  { return Cond{c, OpLt, v} }
+// Eq, Ne, Lt, Lte, Gt and Gte read as the predicates of docs/state-machine.md.
+
+// Eq holds when the column equals v.
+func Eq(c Column, v any) Cond { return Cond{c, OpEq, v} }
+
+// Ne holds when the column differs from v.
+func Ne(c Column, v any) Cond { return Cond{c, OpNe, v} }
+
+// Lt holds when the column is less than v.
+func Lt(c Column, v any) Cond { return Cond{c, OpLt, v} }
+
+// Lte holds when the column is at most v.
 func Lte(c Column, v any) Cond { return Cond{c, OpLte, v} }
-func Gt(c Column, v any) Cond  { return Cond{c, OpGt, v} }
+
+// Gt holds when the column is greater than v.
+func Gt(c Column, v any) Cond { return Cond{c, OpGt, v} }
+
+// Gte holds when the column is at least v.
 func Gte(c Column, v any) Cond { return Cond{c, OpGte, v} }
 
 // In holds when the column is one of the values.
