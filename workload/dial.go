@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"syscall"
-	"time"
 )
 
 // errPrivate is what a connection to a refused address fails with.
@@ -49,23 +48,22 @@ func public(ip netip.Addr) bool {
 }
 
 // newTransport connects without proxies and without keeping connections, so that
-// every request passes the address check. The check stands between resolution
-// and connection: a name cannot be rebound to another address after it.
-func newTransport(allowPrivate bool) *http.Transport {
-	dialer := &net.Dialer{Timeout: pageTimeout}
-	if !allowPrivate {
-		dialer.Control = func(_, address string, _ syscall.RawConn) error {
+// every request asks permit. It is asked between resolution and connection: a
+// name cannot be rebound to another address after it.
+func newTransport(permit func(netip.Addr) bool) *http.Transport {
+	dialer := &net.Dialer{
+		Timeout: pageTimeout,
+		Control: func(_, address string, _ syscall.RawConn) error {
 			target, err := netip.ParseAddrPort(address)
-			if err != nil || !public(target.Addr()) {
+			if err != nil || !permit(target.Addr()) {
 				return errPrivate
 			}
 			return nil
-		}
+		},
 	}
 	return &http.Transport{
 		DialContext:            dialer.DialContext,
 		DisableKeepAlives:      true,
 		MaxResponseHeaderBytes: 64 << 10,
-		TLSHandshakeTimeout:    10 * time.Second,
 	}
 }

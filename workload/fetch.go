@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -64,9 +65,13 @@ type robotsRules struct {
 }
 
 func newFetcher(opts Options) *fetcher {
+	permit := public
+	if opts.AllowPrivate {
+		permit = func(netip.Addr) bool { return true }
+	}
 	f := &fetcher{
 		client: &http.Client{
-			Transport:     newTransport(opts.AllowPrivate),
+			Transport:     newTransport(permit),
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		gate:      newGate(max(opts.CrawlDelay, 0)),
