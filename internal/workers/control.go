@@ -1,0 +1,166 @@
+package workers
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/firmlight/firmlight/internal/tasks"
+	"github.com/firmlight/firmlight/protocol"
+)
+
+// sessionsAtOnce is how many sessions DropForeign asks the store for in one call.
+const sessionsAtOnce = 500
+
+// SessionInfo is a session of this server as lists and live events show it.
+type SessionInfo struct {
+	Session
+	Open   []protocol.AttemptRef // attempts that hold a slot
+	Remote string
+}
+
+// Snapshot returns this server's sessions, the oldest first.
+func (h *Hub) Snapshot() []SessionInfo {
+	var infos []SessionInfo
+	for _, p := range h.all() {
+		p.mu.Lock()
+		info := SessionInfo{Session: p.session, Remote: p.conn.Remote()}
+		for ref := range p.attempts {
+			info.Open = append(info.Open, ref)
+		}
+		p.mu.Unlock()
+		info.LastHeard = p.lastHeard().UTC().Truncate(time.Millisecond)
+		infos = append(infos, info)
+	}
+	slices.SortFunc(infos, func(a, b SessionInfo) int {
+		return cmp.Or(a.ConnectedAt.Compare(b.ConnectedAt), cmp.Compare(a.ID, b.ID))
+	})
+	return infos
+}
+
+// Knows returns the attempts that a session owns here, or may own because a
+// claim or a resume is on its way; nil for a session that is not here.
+func (h *Hub) Knows(session string) map[protocol.AttemptRef]bool {
+	h.mu.Lock()
+	p := h.peers[session]
+	var known map[protocol.AttemptRef]bool
+	if claims := h.claims[session]; p != nil || claims != nil {
+		known = make(map[protocol.AttemptRef]bool)
+		for ref := range claims {
+			known[ref] = true
+		}
+	}
+	h.mu.Unlock()
+	if p == nil {
+		return known
+	}
+	// A claim ends only after its attempt stands here, so none is missed.
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for ref, a := range p.attempts {
+		if !a.dropped {
+			known[ref] = true
+		}
+	}
+	return known
+}
+
+// Cancel asks for the end of an attempt and reports whether its session is here.
+// One that is just being claimed hears of it after its assign.
+func (h *Hub) Cancel(t tasks.Task, reason string) bool {
+	ref := refOf(t)
+	h.mu.Lock()
+	p := h.peers[t.Session]
+	c := h.claims[t.Session][ref]
+	if c != nil {
+		c.cancel = reason
+	}
+	h.mu.Unlock()
+	if p == nil {
+		return c != nil
+	}
+	if a, ok := p.find(ref.Task, ref.Attempt); !ok || a.dropped {
+		return c != nil
+	}
+	p.send(protocol.Cancel{Task: ref.Task, Attempt: ref.Attempt, Reason: reason})
+	return true
+}
+
+// SetGroups changes the groups a session works for. The running tasks of those
+// it lost are returned, for the caller to take back (reason reassigned).
+func (h *Hub) SetGroups(session string, groups []string) []tasks.Task {
+	p := h.peer(session)
+	if p == nil {
+		return nil
+	}
+	groups = sorted(groups)
+	p.mu.Lock()
+	before := p.session.Groups
+	if p.ended || slices.Equal(before, groups) {
+		p.mu.Unlock()
+		return nil
+	}
+	p.session.Groups = groups
+	var lost []tasks.Task
+	for _, a := range p.attempts {
+		if !a.dropped && !slices.Contains(groups, a.task.Group) {
+			lost = append(lost, a.task)
+		}
+	}
+	p.mu.Unlock()
+	h.sched.setGroups(p.seat, groups)
+	p.send(protocol.Groups{Groups: groups})
+	p.push("", 0, p.save)
+	h.changed(sorted(slices.Concat(before, groups)), p.kinds)
+	return lost
+}
+
+// CloseToken closes all connections of a token: CloseUnauthorized when it was
+// revoked.
+func (h *Hub) CloseToken(token string, code int) {
+	for _, p := range h.all() {
+		if p.ident.Token == token {
+			p.finish(ending{code: code, reason: "the token is no longer valid", loss: "The worker's token was revoked."})
+		}
+	}
+}
+
+// Evict closes the connection of a session that was resumed, with this epoch,
+// on another one.
+func (h *Hub) Evict(session string, epoch int64) {
+	if p := h.peer(session); p != nil && p.epoch < epoch {
+		p.finish(resumedElsewhere)
+	}
+}
+
+// Stalled(true) stops reservations: this server's own heartbeat is late, and it
+// may no longer own its sessions.
+func (h *Hub) Stalled(stalled bool) { h.sched.stall(stalled) }
+
+// DropForeign closes (4500) the sessions that, after a stall, the store says
+// are no longer this server's. Errors are the store's.
+func (h *Hub) DropForeign(ctx context.Context) error {
+	for some := range slices.Chunk(h.all(), sessionsAtOnce) {
+		ids := make([]string, len(some))
+		for i, p := range some {
+			ids[i] = p.id
+		}
+		kept, err := h.o.Store.Sessions(ctx, ids...)
+		if err != nil {
+			return err
+		}
+		own := make(map[string]int64, len(kept))
+		for _, s := range kept {
+			if s.State == Connected && s.Server == h.o.Server {
+				own[s.ID] = s.Epoch
+			}
+		}
+		for _, p := range some {
+			if own[p.id] != p.epoch {
+				p.finish(foreign)
+			}
+		}
+	}
+	return nil
+}

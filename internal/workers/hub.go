@@ -1,0 +1,321 @@
+package workers
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/firmlight/firmlight/internal/tasks"
+	"github.com/firmlight/firmlight/protocol"
+)
+
+// Tasks is what the hub needs of the domain.
+type Tasks interface {
+	// Result ends an attempt as assigned. An error means that the store is away:
+	// no ack is sent and the worker sends the result again.
+	Result(ctx context.Context, t tasks.Task, r protocol.Result) (protocol.Ack, error)
+	// StrayResult answers a result for an attempt this session has not open.
+	StrayResult(ctx context.Context, session string, r protocol.Result) (protocol.Ack, error)
+	// Progress never blocks.
+	Progress(t tasks.Task, percent *float64, message string)
+	Log(ctx context.Context, t tasks.Task, stream string, lines []string) error
+	Checkpoint(ctx context.Context, t tasks.Task, data []byte) error
+	// Resume gives the listed attempts that session still owns the new epoch,
+	// queues its other tasks again, and returns both lists.
+	Resume(ctx context.Context, session, server string, epoch int64, running []protocol.AttemptRef) (resumed []tasks.Task, dropped []protocol.AttemptRef, err error)
+	// Lost takes back every task of a session that is lost in the store.
+	Lost(ctx context.Context, session string, l tasks.Loss) error
+}
+
+// Defaults of HubOptions, and times that have no option. The server pings more
+// than twice within the time after which it takes a silent worker for lost:
+// 2 × Ping < Timeout. Opening > Timeout, so that a slow start is not a bad one.
+const (
+	DefaultPing    = 2500 * time.Millisecond
+	DefaultTimeout = 7 * time.Second
+	DefaultGrace   = 3 * time.Second
+	DefaultDrain   = 10 * time.Second
+	Opening        = 10 * time.Second // from the upgrade to hello
+
+	// DefaultPerToken is how many connections one token may have at a time.
+	DefaultPerToken = 1024
+	// A session may send so many messages, above which it is closed with 4429.
+	messagesPerSecond = 2000
+	messagesBurst     = 5000
+)
+
+// HubOptions are the hub's collaborators and times; zero times mean defaults.
+type HubOptions struct {
+	Store  Store
+	Tasks  Tasks
+	Server string // id of this server
+
+	Ping, Timeout, Grace time.Duration
+	Drain                time.Duration // how long Stop waits for busy sessions
+	PerToken             int
+	Logger               *slog.Logger
+
+	// OnChange, if set, is told the groups and kinds of a session that came,
+	// left or changed what it takes. It is called without a lock and must not block.
+	OnChange func(groups, kinds []string)
+	// OnResume, if set, is told of every resume here, so that the server which
+	// had the session before can be told to Evict its connection.
+	OnResume func(session string, epoch int64)
+}
+
+// Identity is who connects, as the token says.
+type Identity struct {
+	User      string // owner of the worker
+	Username  string
+	Token     string    // token id
+	Groups    []string  // the token's groups that the user is a member of now
+	ExpiresAt time.Time // zero: never
+}
+
+// Hub holds all worker sessions of this server.
+//
+// Locks: Hub.mu, outbox.mu, inbox.mu and scheduler.mu are leaves, none is taken
+// while another of them is held. peer.mu comes before outbox.mu, and before no
+// other. Under none of them is anything sent, closed or awaited.
+type Hub struct {
+	o     HubOptions
+	log   *slog.Logger
+	sched *scheduler
+	began time.Time // what peer.heard counts from
+
+	life     context.Context // of work for sessions; ends at the end of Stop
+	end      context.CancelFunc
+	stopping context.Context // ends at the start of Stop
+	stop     context.CancelFunc
+	wg       sync.WaitGroup // connections, and what follows their loss
+
+	mu     sync.Mutex // guards all below
+	open   bool       // between Start and Stop
+	peers  map[string]*peer
+	tokens map[string]int // connections by token
+	claims map[string]map[protocol.AttemptRef]*claim
+}
+
+// claim is an attempt that a session may own in the store and not yet here.
+type claim struct {
+	n      int
+	cancel string // reason of a cancel that came meanwhile
+}
+
+// NewHub returns a hub that has to be started.
+func NewHub(o HubOptions) *Hub {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&o.Ping, DefaultPing)
+	def(&o.Timeout, DefaultTimeout)
+	def(&o.Grace, DefaultGrace)
+	def(&o.Drain, DefaultDrain)
+	if o.PerToken == 0 {
+		o.PerToken = DefaultPerToken
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	h := &Hub{
+		o: o, log: o.Logger, sched: newScheduler(), began: time.Now(),
+		peers: make(map[string]*peer), tokens: make(map[string]int),
+		claims: make(map[string]map[protocol.AttemptRef]*claim),
+	}
+	h.life, h.end = context.WithCancel(context.Background())
+	h.stopping, h.stop = context.WithCancel(context.Background())
+	return h
+}
+
+// Start lets connections in.
+func (h *Hub) Start(context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.open = h.stopping.Err() == nil
+	return nil
+}
+
+// Stop lets no more connections in, tells the workers to drain, waits until
+// they are idle (for Drain at most), closes all with 1001 and returns when
+// everything has ended. What still ran stays with its session for the grace.
+func (h *Hub) Stop(ctx context.Context) error {
+	h.mu.Lock()
+	h.open = false
+	h.mu.Unlock()
+	h.stop()
+	for _, p := range h.all() {
+		h.sched.drain(p.seat)
+		p.send(protocol.Bare{Type: protocol.TypeDrain})
+		h.leaveIfIdle(p)
+	}
+	done := make(chan struct{})
+	go func() {
+		h.wg.Wait()
+		close(done)
+	}()
+	drained := time.NewTimer(h.o.Drain)
+	defer drained.Stop()
+	select {
+	case <-done:
+	case <-drained.C:
+	case <-ctx.Done():
+	}
+	for _, p := range h.all() {
+		p.finish(goingAway)
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	h.end()
+	<-done // sockets end within WriteWait and CloseWait
+	return ctx.Err()
+}
+
+// leaveIfIdle closes a session of a stopping server once it holds no slot.
+func (h *Hub) leaveIfIdle(p *peer) {
+	if h.stopping.Err() != nil && h.sched.idle(p.seat) {
+		p.finish(goingAway)
+	}
+}
+
+// Serve runs one connection till its end. It returns when the socket is closed
+// and all it sent has been dealt with. The end of ctx closes it with 1001.
+func (h *Hub) Serve(ctx context.Context, conn Conn, id Identity) {
+	if code, reason := h.enter(id); code != 0 {
+		refuse(conn, code, reason)
+		return
+	}
+	defer h.leave(id)
+	p, rest := h.openSession(ctx, conn, id)
+	if p == nil {
+		discard(conn)
+		return
+	}
+	unwatch := context.AfterFunc(ctx, func() { p.finish(goingAway) })
+	defer unwatch()
+	p.read(rest)
+	<-p.over
+	p.wg.Wait()
+}
+
+func (h *Hub) enter(id Identity) (code int, reason string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case !h.open:
+		return protocol.CloseGoingAway, "the server is stopping"
+	case h.tokens[id.Token] >= h.o.PerToken:
+		return protocol.CloseTooMany, "too many connections of this token"
+	}
+	h.tokens[id.Token]++
+	h.wg.Add(1)
+	return 0, ""
+}
+
+func (h *Hub) leave(id Identity) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.tokens[id.Token]--; h.tokens[id.Token] == 0 {
+		delete(h.tokens, id.Token)
+	}
+	h.wg.Done()
+}
+
+func refuse(conn Conn, code int, reason string) {
+	_ = conn.Close(code, reason)
+	discard(conn)
+}
+
+// discard reads a closed connection to its end.
+func discard(conn Conn) {
+	for {
+		if _, err := conn.ReadFrame(); ended(err) {
+			return
+		}
+	}
+}
+
+// register makes p its session's connection, unless the server is stopping or a
+// later resume was faster.
+func (h *Hub) register(p *peer) (code int, reason string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.open {
+		return protocol.CloseGoingAway, "the server is stopping"
+	}
+	if old := h.peers[p.id]; old != nil && old.epoch > p.epoch {
+		return protocol.CloseResumed, resumedElsewhere.reason
+	}
+	h.peers[p.id] = p
+	return 0, ""
+}
+
+func (h *Hub) unregister(p *peer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.peers[p.id] == p {
+		delete(h.peers, p.id)
+	}
+}
+
+// peer returns the connection of a session, or nil.
+func (h *Hub) peer(session string) *peer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.peers[session]
+}
+
+func (h *Hub) all() []*peer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ps := make([]*peer, 0, len(h.peers))
+	for _, p := range h.peers {
+		ps = append(ps, p)
+	}
+	return ps
+}
+
+func (h *Hub) changed(groups, kinds []string) {
+	if h.o.OnChange != nil {
+		h.o.OnChange(groups, kinds)
+	}
+}
+
+// claim notes attempts that session may own from now on.
+func (h *Hub) claim(session string, refs ...protocol.AttemptRef) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	of := h.claims[session]
+	if of == nil && len(refs) > 0 {
+		of = make(map[protocol.AttemptRef]*claim)
+		h.claims[session] = of
+	}
+	for _, ref := range refs {
+		if of[ref] == nil {
+			of[ref] = &claim{}
+		}
+		of[ref].n++
+	}
+}
+
+// unclaim ends a claim and returns the reason of a cancel that came meanwhile.
+func (h *Hub) unclaim(session string, ref protocol.AttemptRef) (cancel string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	of := h.claims[session]
+	c := of[ref]
+	if c == nil {
+		return ""
+	}
+	if c.n--; c.n == 0 {
+		delete(of, ref)
+	}
+	if len(of) == 0 {
+		delete(h.claims, session)
+	}
+	return c.cancel
+}

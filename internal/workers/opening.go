@@ -1,0 +1,208 @@
+package workers
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/firmlight/firmlight/internal/tasks"
+	"github.com/firmlight/firmlight/protocol"
+)
+
+// refusal is a close code and its reason, as an error of the opening.
+type refusal struct {
+	code   int
+	reason string
+}
+
+func (r *refusal) Error() string { return r.reason }
+
+// greeting is a decoded hello with what followed it in the same frame.
+type greeting struct {
+	hello protocol.Hello
+	rest  []protocol.Message
+}
+
+// openSession turns a connection into a session's: hello, the store, welcome.
+// It returns nil after it has closed the connection.
+func (h *Hub) openSession(ctx context.Context, conn Conn, id Identity) (*peer, []protocol.Message) {
+	late := time.AfterFunc(Opening, func() { _ = conn.Close(protocol.CloseMalformed, "no hello in time") })
+	unwatch := context.AfterFunc(h.stopping, func() { _ = conn.Close(protocol.CloseGoingAway, goingAway.reason) })
+	defer unwatch()
+	g, err := readHello(conn, id)
+	late.Stop()
+	var p *peer
+	if err == nil {
+		p, err = h.admit(ctx, conn, id, g.hello)
+	}
+	if err == nil {
+		return p, g.rest
+	}
+	var no *refusal
+	switch {
+	case errors.As(err, &no):
+		_ = conn.Close(no.code, no.reason)
+	case !ended(err):
+		h.log.ErrorContext(ctx, "session could not be opened", "error", err)
+		_ = conn.Close(protocol.CloseInternal, "internal error")
+	}
+	return nil, nil
+}
+
+// readHello reads the first frame. Its errors are refusals, or the end of the
+// connection.
+func readHello(conn Conn, id Identity) (g greeting, err error) {
+	frame, err := conn.ReadFrame()
+	if err != nil {
+		if code, reason := violation(err); code != 0 {
+			return g, &refusal{code, reason}
+		}
+		return g, err
+	}
+	next, stop := iter.Pull2(protocol.Messages(frame))
+	defer stop()
+	first, err, _ := next()
+	switch {
+	case err != nil:
+		return g, &refusal{protocol.CloseMalformed, err.Error()}
+	case first.Type != protocol.TypeHello:
+		return g, &refusal{protocol.CloseMalformed, "the first message must be hello"}
+	}
+	if err := first.Decode(&g.hello); err != nil {
+		return g, &refusal{protocol.CloseMalformed, err.Error()}
+	}
+	for msg, err, more := next(); more; msg, err, more = next() {
+		if err != nil {
+			return g, &refusal{protocol.CloseMalformed, err.Error()}
+		}
+		g.rest = append(g.rest, msg)
+	}
+	g.hello.Kinds = sorted(g.hello.Kinds)
+	if len(g.hello.Groups) == 0 {
+		g.hello.Groups = id.Groups
+	}
+	g.hello.Groups = sorted(g.hello.Groups)
+	for _, group := range g.hello.Groups {
+		if !slices.Contains(id.Groups, group) {
+			return g, &refusal{protocol.CloseGroup, "group not allowed: " + group}
+		}
+	}
+	return g, nil
+}
+
+func sorted(names []string) []string {
+	names = slices.Clone(names)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func hashSecret(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
+
+// admit opens or resumes the session in the store and starts its connection.
+// While it is at it the attempts of hello count as known (Hub.Knows).
+func (h *Hub) admit(ctx context.Context, conn Conn, id Identity, hello protocol.Hello) (*peer, error) {
+	if hello.Session != "" {
+		h.claim(hello.Session, hello.Running...)
+	}
+	cancels := make(map[protocol.AttemptRef]string)
+	unclaim := func() {
+		for _, ref := range hello.Running {
+			if reason := h.unclaim(hello.Session, ref); reason != "" {
+				cancels[ref] = reason
+			}
+		}
+		hello.Running = nil
+	}
+	defer unclaim()
+	s, secret, resumed, err := h.keep(ctx, id, hello)
+	if err != nil {
+		return nil, err
+	}
+	p := newPeer(h, conn, id, s)
+	dropped := hello.Running
+	var took []tasks.Task
+	if resumed {
+		h.Evict(s.ID, s.Epoch)
+		if h.o.OnResume != nil {
+			h.o.OnResume(s.ID, s.Epoch)
+		}
+		took, dropped, err = h.o.Tasks.Resume(ctx, s.ID, h.o.Server, s.Epoch, hello.Running)
+		if err != nil {
+			h.follow(p, internal)
+			return nil, err
+		}
+	}
+	p.hold(took, dropped)
+	p.welcome(secret, took, dropped)
+	if code, reason := h.register(p); code != 0 {
+		h.sched.remove(p.seat)
+		h.follow(p, ending{code: code, byServer: true, taken: code == protocol.CloseResumed})
+		return nil, &refusal{code, reason}
+	}
+	unclaim()
+	for _, t := range took {
+		reason := cancels[refOf(t)]
+		if !t.CancelRequestedAt.IsZero() {
+			reason = protocol.CancelRequested // the first one may have died with the socket
+		}
+		if reason != "" {
+			p.send(protocol.Cancel{Task: t.ID, Attempt: t.Attempt, Reason: reason})
+		}
+	}
+	p.start()
+	return p, nil
+}
+
+// keep resumes the session of hello in the store, or opens a new one.
+func (h *Hub) keep(ctx context.Context, id Identity, hello protocol.Hello) (s Session, secret string, resumed bool, err error) {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	s = Session{
+		Name: hello.Name, Owner: id.User, Token: id.Token, Server: h.o.Server,
+		State: Connected, LastHeard: now, ConnectedAt: now,
+		Groups: hello.Groups, Kinds: hello.Kinds, Slots: hello.Slots,
+		Labels: hello.Labels, SDK: hello.SDK,
+	}
+	if hello.Session != "" {
+		s.ID, s.SecretHash = hello.Session, hashSecret(hello.Resume)
+		s, err := h.o.Store.Resume(ctx, s)
+		if !errors.Is(err, ErrNoSession) {
+			return s, hello.Resume, err == nil, err
+		}
+	}
+	fresh, err := uuid.NewV7()
+	if err != nil {
+		return s, "", false, err
+	}
+	secret = rand.Text()
+	s.ID, s.SecretHash, s.Epoch = fresh.String(), hashSecret(secret), 1
+	s, err = h.o.Store.Open(ctx, s)
+	return s, secret, false, err
+}
+
+// welcome queues the first message of a connection.
+func (p *peer) welcome(secret string, resumed []tasks.Task, dropped []protocol.AttemptRef) {
+	o := p.hub.o
+	w := protocol.Welcome{
+		Session: p.id, Resume: secret, Worker: p.seat.worker, Groups: p.groups(),
+		PingMS: o.Ping.Milliseconds(), TimeoutMS: o.Timeout.Milliseconds(), GraceMS: o.Grace.Milliseconds(),
+		MaxMessageBytes: protocol.MaxMessageBytes, Dropped: dropped,
+	}
+	for _, t := range resumed {
+		w.Resumed = append(w.Resumed, refOf(t))
+	}
+	p.send(w)
+}
+
+func refOf(t tasks.Task) protocol.AttemptRef {
+	return protocol.AttemptRef{Task: t.ID, Attempt: t.Attempt}
+}
