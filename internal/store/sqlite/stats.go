@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"context"
+	"database/sql"
 	"time"
 
 	"github.com/firmlight/firmlight/internal/tasks"
@@ -37,7 +39,7 @@ func (d *statsDelta) add(counts []tasks.Count) {
 	}
 	for _, c := range counts {
 		d.addSpan(c, "h", c.Hour)
-		d.addSpan(c, "d", c.Hour.UTC().Truncate(24*time.Hour))
+		d.addSpan(c, "d", c.Hour.UTC().Truncate(day))
 	}
 }
 
@@ -83,4 +85,70 @@ func (tx *writeTx) flushStats() error {
 		}
 	}
 	return nil
+}
+
+const (
+	day  = 24 * time.Hour
+	from = `(span = 'd' AND at >= ?2 AND at < ?3 OR span = 'h' AND at >= max(?3, ?4))`
+)
+
+// Stats implements tasks.StatsStore. Where the hours of the window's beginning
+// were pruned it is to the day.
+func (db *DB) Stats(ctx context.Context, group string, since time.Time) ([]tasks.MemberStats, tasks.Histograms, error) {
+	h := tasks.Histograms{Wait: tasks.Histogram{}, Run: tasks.Histogram{}}
+	var pruned int64
+	if err := db.readRow(ctx, "SELECT before FROM stats_pruned", nil, (*int64Col)(&pruned)); err != nil {
+		return nil, h, err
+	}
+	args := []any{group, ms(since.UTC().Truncate(day)), pruned, ms(since.Truncate(time.Hour))}
+	var members []tasks.MemberStats
+	err := db.read(ctx, func(rows *sql.Rows) error {
+		var m tasks.MemberStats
+		err := rows.Scan(&m.Member, (*int64Col)(&m.Succeeded), (*int64Col)(&m.Failed), (*int64Col)(&m.Cancelled), (*durationCol)(&m.Run))
+		members = append(members, m)
+		return err
+	}, `SELECT member, sum(succeeded), sum(failed), sum(cancelled), sum(run) FROM stats_members
+		WHERE group_id = ?1 AND `+from+` GROUP BY member ORDER BY member`, args...)
+	if err != nil {
+		return nil, h, err
+	}
+	err = db.read(ctx, func(rows *sql.Rows) error {
+		var what string
+		var bucket int
+		var n int64
+		err := rows.Scan(&what, (*intCol)(&bucket), (*int64Col)(&n))
+		if what == "wait" {
+			h.Wait[bucket] += n
+		} else {
+			h.Run[bucket] += n
+		}
+		return err
+	}, "SELECT what, bucket, sum(n) FROM stats_times WHERE group_id = ?1 AND "+from+" GROUP BY what, bucket", args...)
+	return members, h, err
+}
+
+// Depth implements tasks.StatsStore. Parents are not counted, their parts are.
+func (db *DB) Depth(ctx context.Context, group string) (map[tasks.Status]int, error) {
+	return db.byStatus(ctx, `SELECT status, count(*) FROM tasks INDEXED BY tasks_refill
+		WHERE group_id = ?1 AND status IN ('queued', 'scheduled') AND phase = '' GROUP BY status
+		UNION ALL
+		SELECT 'running', count(*) FROM tasks INDEXED BY tasks_session
+		WHERE group_id = ?1 AND status = 'running' AND session <> '' HAVING count(*) > 0`, group)
+}
+
+// PruneStats removes the hours before the day (UTC) of a time; their days stay.
+func (db *DB) PruneStats(ctx context.Context, before time.Time) error {
+	start := ms(before.UTC().Truncate(day))
+	return db.write(ctx, func(tx *writeTx) error {
+		for _, q := range []string{
+			"DELETE FROM stats_members WHERE span = 'h' AND at < ?",
+			"DELETE FROM stats_times WHERE span = 'h' AND at < ?",
+			"UPDATE stats_pruned SET before = max(before, ?)",
+		} {
+			if err := tx.exec1(q, start); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

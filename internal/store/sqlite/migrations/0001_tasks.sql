@@ -54,36 +54,35 @@ CREATE TABLE tasks (
 );
 
 -- Lists of a group, newest first.
-CREATE INDEX tasks_list        ON tasks (group_id, id)             WHERE parent = '';
+CREATE INDEX tasks_list        ON tasks (group_id, id, created_at) WHERE parent = '';
 CREATE INDEX tasks_list_status ON tasks (group_id, status, id)     WHERE parent = '';
 CREATE INDEX tasks_list_kind   ON tasks (group_id, kind, id)       WHERE parent = '';
 CREATE INDEX tasks_list_by     ON tasks (group_id, created_by, id) WHERE parent = '';
-CREATE INDEX tasks_list_worker ON tasks (group_id, worker, id)     WHERE parent = '' AND worker <> '';
+CREATE INDEX tasks_list_worker ON tasks (group_id, worker, id)     WHERE worker <> '';
 
--- What waits: refill and the age audit; pairs; parts of a broadcast that nobody starts.
+-- What waits to be claimed: refill and the age audit; pairs; parts of a
+-- broadcast that nobody starts.
 CREATE INDEX tasks_refill ON tasks (group_id, kind, target, priority, enqueued_at, id, run_at, status)
-    WHERE status IN ('queued', 'scheduled');
+    WHERE status IN ('queued', 'scheduled') AND phase = '';
 CREATE INDEX tasks_pairs ON tasks (group_id, kind, target, run_at)
     WHERE status IN ('queued', 'scheduled') AND phase = '';
-CREATE INDEX tasks_target ON tasks (target, id)
+CREATE INDEX tasks_target ON tasks (id)
     WHERE status IN ('queued', 'scheduled') AND target <> '';
 
--- What runs.
-CREATE INDEX tasks_session  ON tasks (session, epoch, group_id) WHERE status = 'running';
-CREATE INDEX tasks_deadline ON tasks (deadline)                 WHERE status = 'running';
-CREATE INDEX tasks_cancel   ON tasks (cancel_requested_at)
-    WHERE status = 'running' AND cancel_requested_at <> 0;
+-- What runs on workers.
+CREATE INDEX tasks_session  ON tasks (session, epoch, group_id) WHERE status = 'running' AND session <> '';
+CREATE INDEX tasks_deadline ON tasks (deadline) WHERE status = 'running' AND deadline > 0;
+CREATE INDEX tasks_cancel   ON tasks (cancel_requested_at) WHERE status = 'running' AND cancel_requested_at > 0;
 
 -- Parents and their children.
-CREATE UNIQUE INDEX tasks_child  ON tasks (parent, key)         WHERE parent <> '';
-CREATE INDEX tasks_child_status  ON tasks (parent, status, key) WHERE parent <> '';
-CREATE INDEX tasks_child_idx     ON tasks (parent, idx)         WHERE parent <> '';
-CREATE INDEX tasks_child_id      ON tasks (parent, id)          WHERE parent <> '';
-CREATE INDEX tasks_phase         ON tasks (phase, id)           WHERE phase <> '';
+CREATE UNIQUE INDEX tasks_child ON tasks (parent, key)              WHERE parent <> '';
+CREATE INDEX tasks_child_status ON tasks (parent, status, idx, key) WHERE parent <> '';
+CREATE INDEX tasks_child_idx    ON tasks (parent, idx)              WHERE parent <> '';
+CREATE INDEX tasks_phase        ON tasks (id)                       WHERE phase <> '';
 
 -- Retention of payloads, then of the rest.
-CREATE INDEX tasks_drop     ON tasks (drop_at)     WHERE drop_at <> 0 AND dropped_at = 0;
-CREATE INDEX tasks_finished ON tasks (finished_at) WHERE finished_at <> 0;
+CREATE INDEX tasks_drop     ON tasks (drop_at)     WHERE drop_at > 0 AND dropped_at = 0;
+CREATE INDEX tasks_finished ON tasks (finished_at) WHERE finished_at > 0 AND parent = '';
 
 -- Words of titles, for search; without the children's.
 CREATE TABLE task_words (
@@ -194,7 +193,7 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_server ON sessions (server, state);
 CREATE INDEX sessions_owner  ON sessions (owner, state);
 CREATE INDEX sessions_state  ON sessions (state, until);
-CREATE INDEX sessions_lost   ON sessions (lost_at) WHERE lost_at <> 0;
+CREATE INDEX sessions_lost   ON sessions (lost_at) WHERE lost_at > 0;
 
 CREATE TABLE servers (
     id      TEXT PRIMARY KEY,
@@ -208,6 +207,29 @@ CREATE TABLE leases (
     until  INTEGER NOT NULL,
     fence  INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- Fixed statistics of a large installation: the planner chooses the same
+-- indexes from the first row to the last. Nothing runs ANALYZE again.
+ANALYZE;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('tasks', 'sqlite_autoindex_tasks_1', '1000000 1'),
+    ('tasks', 'tasks_list',         '500000 50000 1 1'),
+    ('tasks', 'tasks_list_status',  '500000 50000 10000 1'),
+    ('tasks', 'tasks_list_kind',    '500000 50000 10000 1'),
+    ('tasks', 'tasks_list_by',      '500000 50000 5000 1'),
+    ('tasks', 'tasks_list_worker',  '900000 90000 1000 1'),
+    ('tasks', 'tasks_refill',       '100000 10000 5000 2000 1000 5 1 1 1'),
+    ('tasks', 'tasks_pairs',        '100000 10000 5000 2000 2'),
+    ('tasks', 'tasks_target',       '1000 1'),
+    ('tasks', 'tasks_session',      '5000 5 5 4'),
+    ('tasks', 'tasks_deadline',     '5000 2'),
+    ('tasks', 'tasks_cancel',       '100 2'),
+    ('tasks', 'tasks_child',        '500000 100 1'),
+    ('tasks', 'tasks_child_status', '500000 100 30 1 1'),
+    ('tasks', 'tasks_child_idx',    '500000 100 1'),
+    ('tasks', 'tasks_phase',        '500 1'),
+    ('tasks', 'tasks_drop',         '100000 2'),
+    ('tasks', 'tasks_finished',     '900000 2');
 
 -- +goose Down
 DROP TABLE leases;

@@ -1,0 +1,122 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/firmlight/firmlight/internal/tasks"
+)
+
+// TestPlans pins the hot queries of docs/store.md to their indexes.
+func TestPlans(t *testing.T) {
+	db := openTest(t)
+	now := time.Now()
+	list := func(also ...tasks.Cond) tasks.Query {
+		return tasks.Query{
+			Where: append(tasks.Where{tasks.Eq(tasks.ColGroup, "g"), tasks.Eq(tasks.ColParent, "")}, also...),
+			Sort:  []tasks.Sort{{Column: tasks.ColID, Desc: true}}, Limit: 50,
+		}
+	}
+	sweep := func(w ...tasks.Cond) tasks.Query {
+		return tasks.Query{
+			Where: append(tasks.Where(w), tasks.Gt(tasks.ColID, "")), Sort: []tasks.Sort{{Column: tasks.ColID}}, Limit: 500,
+		}
+	}
+	children := func(w ...tasks.Cond) tasks.Query {
+		return tasks.Query{Where: append(tasks.Where{tasks.Eq(tasks.ColParent, "p")}, w...), Limit: 100}
+	}
+	before := tasks.Lt(tasks.ColID, "x")
+	refill := tasks.Query{
+		Where: tasks.Where{
+			tasks.Eq(tasks.ColGroup, "g"), tasks.Eq(tasks.ColKind, "k"), tasks.Eq(tasks.ColTarget, ""),
+			tasks.Eq(tasks.ColPriority, tasks.Normal), tasks.In(tasks.ColStatus, tasks.Queued, tasks.Scheduled),
+			tasks.Eq(tasks.ColPhase, tasks.NoPhase), tasks.Lte(tasks.ColRunAt, now), tasks.Lte(tasks.ColEnqueuedAt, now),
+		},
+		Sort: []tasks.Sort{{Column: tasks.ColEnqueuedAt}, {Column: tasks.ColID}}, Limit: 1000,
+	}
+	byIndex := children(tasks.Gt(tasks.ColIndex, -1))
+	byIndex.Sort = []tasks.Sort{{Column: tasks.ColIndex}}
+	failed := children(tasks.In(tasks.ColStatus, tasks.Failed, tasks.Cancelled))
+	failed.Sort = byIndex.Sort
+	tests := []struct {
+		name  string
+		query tasks.Query
+		index string
+		sorts bool // in memory, of few rows
+	}{
+		{"list", list(), "tasks_list", false},
+		{"list, next page", list(before), "tasks_list", false},
+		{"list by status", list(before, tasks.Eq(tasks.ColStatus, tasks.Failed)), "tasks_list_status", false},
+		{"list by kind", list(before, tasks.Eq(tasks.ColKind, "k")), "tasks_list_kind", false},
+		{"list by member", list(before, tasks.Eq(tasks.ColCreatedBy, "u")), "tasks_list_by", false},
+		{"list by time", list(tasks.Lt(tasks.ColCreatedAt, now)), "tasks_list", false},
+		{"list of unfinished", list(tasks.In(tasks.ColStatus, tasks.Unfinished...)), "tasks_list", false},
+		{"list by worker", tasks.Query{
+			Where: tasks.Where{tasks.Eq(tasks.ColGroup, "g"), tasks.Eq(tasks.ColWorker, "w"), before},
+			Sort:  []tasks.Sort{{Column: tasks.ColID, Desc: true}}, Limit: 50,
+		}, "tasks_list_worker", false},
+		{"refill", refill, "tasks_refill", false},
+		{"owned by a session", tasks.Query{Where: tasks.Where{tasks.Eq(tasks.ColSession, "s"), tasks.Eq(tasks.ColStatus, tasks.Running)}}, "tasks_session", false},
+		{"overdue", sweep(tasks.Eq(tasks.ColStatus, tasks.Running), tasks.Gt(tasks.ColDeadline, time.Time{}), tasks.Lt(tasks.ColDeadline, now)), "tasks_deadline", true},
+		{"cancels", sweep(tasks.Eq(tasks.ColStatus, tasks.Running), tasks.Gt(tasks.ColCancelRequested, time.Time{}), tasks.Lt(tasks.ColCancelRequested, now)), "tasks_cancel", true},
+		{"unstarted parts", sweep(tasks.In(tasks.ColStatus, tasks.Queued, tasks.Scheduled), tasks.Ne(tasks.ColTarget, "")), "tasks_target", false},
+		{"parents", sweep(tasks.Ne(tasks.ColPhase, tasks.NoPhase)), "tasks_phase", false},
+		{"to drop", sweep(tasks.Gt(tasks.ColDropAt, time.Time{}), tasks.Lte(tasks.ColDropAt, now), tasks.Eq(tasks.ColDroppedAt, time.Time{})), "tasks_drop", true},
+		{"to delete", sweep(tasks.Eq(tasks.ColParent, ""), tasks.Gt(tasks.ColFinishedAt, time.Time{}), tasks.Lt(tasks.ColFinishedAt, now), tasks.Eq(tasks.ColPhase, tasks.NoPhase)), "tasks_finished", true},
+		{"unfinished children", children(tasks.In(tasks.ColStatus, tasks.Unfinished...), tasks.Gte(tasks.ColIndex, 0)), "tasks_child_status", false},
+		{"children by index", byIndex, "tasks_child_idx", false},
+		{"first failed child", failed, "tasks_child_idx", false},
+		{"reduce child", children(tasks.Eq(tasks.ColIndex, -1)), "tasks_child_idx", false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c, err := db.find(context.Background(), test.query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantPlan(t, db, c, test.index, test.sorts)
+		})
+	}
+	t.Run("claim", func(t *testing.T) {
+		c, err := update(tasks.Claim("id", 0, tasks.Owner{}, time.Minute, now))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantPlan(t, db, c, "sqlite_autoindex_tasks_1", false)
+	})
+	t.Run("sessions with tasks", func(t *testing.T) {
+		c := &clause{}
+		c.add(running)
+		wantPlan(t, db, c, "COVERING INDEX tasks_session", false)
+	})
+	t.Run("counts of children", func(t *testing.T) {
+		c := &clause{}
+		c.add(childStatuses, "p")
+		wantPlan(t, db, c, "COVERING INDEX tasks_child_status", false)
+	})
+}
+
+func wantPlan(t *testing.T, db *DB, c *clause, index string, sorts bool) {
+	t.Helper()
+	var plan []string
+	err := db.read(context.Background(), func(rows *sql.Rows) error {
+		var id, parent, unused int
+		var detail string
+		err := rows.Scan(&id, &parent, &unused, &detail)
+		plan = append(plan, detail)
+		return err
+	}, "EXPLAIN QUERY PLAN "+c.String(), c.args...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, c.String())
+	}
+	all := strings.Join(plan, "\n")
+	if !strings.Contains(all, index) || strings.Contains(all, "SCAN tasks\n") {
+		t.Errorf("want index %s, got\n%s\n%s", index, all, c.String())
+	}
+	if got := strings.Contains(all, "TEMP B-TREE"); got != sorts {
+		t.Errorf("sorts: %v, want %v\n%s\n%s", got, sorts, all, c.String())
+	}
+}

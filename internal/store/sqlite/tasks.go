@@ -1,0 +1,400 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/firmlight/firmlight/internal/tasks"
+)
+
+const (
+	insertPortion = 250   // tasks of one operation, so that bulk work yields
+	deletePortion = 200   // the same for removals
+	maxFind       = 10000 // most that Find returns
+)
+
+// Insert implements tasks.Store. Portions of insertPortion are transactions of
+// their own; an error leaves the earlier ones in place.
+func (db *DB) Insert(ctx context.Context, ts ...tasks.New) ([]tasks.Inserted, error) {
+	out := make([]tasks.Inserted, 0, len(ts))
+	for portion := range slices.Chunk(ts, insertPortion) {
+		done := make([]tasks.Inserted, len(portion))
+		err := db.submit(ctx, len(portion), false, func(tx *writeTx) error {
+			for i := range portion {
+				var err error
+				if done[i], err = tx.insert(&portion[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, done...)
+	}
+	return out, nil
+}
+
+func (tx *writeTx) insert(n *tasks.New) (tasks.Inserted, error) {
+	if n.IdempotencyKey != "" {
+		if first, err := tx.first(n); err != nil || first.Existed {
+			return first, err
+		}
+	}
+	words := titleWords(n.Title)
+	seq, err := tx.insertRow(insertTask, append(rowArgs(&n.Task), joinWords(words))...)
+	if err != nil {
+		return tasks.Inserted{}, err
+	}
+	if seq == 0 { // that id, or that child, is there
+		_, t, err := tx.task("id = ? OR (parent = ? AND key = ? AND parent <> '')", n.ID, n.Parent, n.Key)
+		return tasks.Inserted{Task: t, Existed: true, SameBody: true}, err
+	}
+	if n.Parent == "" {
+		for _, w := range words {
+			if err := tx.exec1("INSERT INTO task_words (group_id, word, task) VALUES (?, ?, ?)", n.Group, w, seq); err != nil {
+				return tasks.Inserted{}, err
+			}
+		}
+	}
+	if n.Input != nil {
+		if err := tx.exec1("INSERT INTO task_inputs (task, data) VALUES (?, ?)", seq, n.Input); err != nil {
+			return tasks.Inserted{}, err
+		}
+	}
+	return tasks.Inserted{Task: n.Task}, nil
+}
+
+// first looks an idempotency key up at the task's creation time, and takes it
+// for the new task where it is free. Each key that is taken pays for the removal
+// of two that are over.
+func (tx *writeTx) first(n *tasks.New) (tasks.Inserted, error) {
+	now := ms(n.CreatedAt)
+	var id, hash string
+	err := tx.row("SELECT task, hash FROM idempotency WHERE key = ? AND expires > ?", []any{n.IdempotencyKey, now}, &id, &hash)
+	if err == nil {
+		_, t, err := tx.task("id = ?", id)
+		if !errors.Is(err, sql.ErrNoRows) { // deleted meanwhile: the key is free
+			return tasks.Inserted{Task: t, Existed: true, SameBody: hash == n.BodyHash}, err
+		}
+	} else if !errors.Is(err, sql.ErrNoRows) {
+		return tasks.Inserted{}, err
+	}
+	err = tx.exec1(`DELETE FROM idempotency WHERE key IN
+		(SELECT key FROM idempotency WHERE expires <= ? ORDER BY expires LIMIT 2)`, now)
+	if err == nil {
+		err = tx.exec1("INSERT OR REPLACE INTO idempotency (key, task, hash, expires) VALUES (?, ?, ?, ?)",
+			n.IdempotencyKey, n.ID, n.BodyHash, now+tasks.IdempotencyWindow.Milliseconds())
+	}
+	return tasks.Inserted{}, err
+}
+
+// insertRow returns the new row's number, 0 where ON CONFLICT kept it out.
+func (tx *writeTx) insertRow(q string, args ...any) (int64, error) {
+	st, err := tx.stmt(q)
+	if err != nil {
+		return 0, err
+	}
+	res, err := st.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return 0, err
+	}
+	return res.LastInsertId()
+}
+
+// task reads one task inside the transaction; sql.ErrNoRows where there is none.
+func (tx *writeTx) task(cond string, args ...any) (seq int64, t tasks.Task, err error) {
+	return one(tx.query("SELECT "+selectCols+" FROM tasks WHERE "+cond, args...))
+}
+
+// one reads the only task of a query's answer.
+func one(rows *sql.Rows, err error) (seq int64, t tasks.Task, _ error) {
+	if err != nil {
+		return 0, t, err
+	}
+	found := false
+	err = each(rows, func(rows *sql.Rows) (err error) {
+		found = true
+		seq, t, err = scanTask(rows)
+		return err
+	})
+	if err == nil && !found {
+		err = sql.ErrNoRows
+	}
+	return seq, t, err
+}
+
+// Apply implements tasks.Store.
+func (db *DB) Apply(ctx context.Context, t tasks.Transition) (tasks.Task, bool, error) {
+	c, err := update(t)
+	if err != nil {
+		return tasks.Task{}, false, err
+	}
+	var after tasks.Task
+	run := func(tx *writeTx) error {
+		var seq int64
+		var err error
+		if seq, after, err = one(tx.query(c.String(), c.args...)); err != nil {
+			return err
+		}
+		if ends(t.Set) {
+			if count, ok := tasks.CountOf(after); ok {
+				tx.counts = append(tx.counts, count)
+			}
+		}
+		if t.Output != nil && after.DroppedAt.IsZero() {
+			err = tx.exec1("INSERT OR REPLACE INTO task_outputs (task, data) VALUES (?, ?)", seq, t.Output)
+		}
+		return errors.Join(err, tx.addHistory(seq, t.History))
+	}
+	bare := t.Output == nil && len(t.History) == 0
+	err = db.submit(ctx, 1, bare, run)
+	if errors.Is(err, sql.ErrNoRows) {
+		return tasks.Task{}, false, nil
+	}
+	if err != nil {
+		return tasks.Task{}, false, err
+	}
+	return after, true, nil
+}
+
+// update translates a transition.
+func update(t tasks.Transition) (*clause, error) {
+	var c clause
+	c.add("UPDATE tasks SET ")
+	if err := c.set(t.Set); err != nil {
+		return nil, err
+	}
+	c.add(" WHERE id = ?", t.Task)
+	if err := c.where(t.If); err != nil {
+		return nil, err
+	}
+	c.add(" RETURNING " + selectCols)
+	return &c, nil
+}
+
+// ends reports whether the assignments make a status final.
+func ends(set []tasks.Assign) bool {
+	return slices.ContainsFunc(set, func(a tasks.Assign) bool {
+		s, ok := a.Value.(tasks.Status)
+		return ok && a.Column == tasks.ColStatus && s.Ended()
+	})
+}
+
+// Get implements tasks.Store.
+func (db *DB) Get(ctx context.Context, id string) (tasks.Task, error) {
+	_, t, err := one(db.query(ctx, "SELECT "+selectCols+" FROM tasks WHERE id = ?", id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return t, tasks.ErrNotFound
+	}
+	return t, fail(err)
+}
+
+// Find implements tasks.Store. A zero limit is the largest.
+func (db *DB) Find(ctx context.Context, q tasks.Query) ([]tasks.Task, error) {
+	c, err := db.find(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	var ts []tasks.Task
+	err = db.read(ctx, func(rows *sql.Rows) error {
+		_, t, err := scanTask(rows)
+		ts = append(ts, t)
+		return err
+	}, c.String(), c.args...)
+	return ts, err
+}
+
+// find translates a query.
+func (db *DB) find(ctx context.Context, q tasks.Query) (*clause, error) {
+	var c clause
+	c.add("SELECT " + selectCols + " FROM tasks")
+	if err := db.from(ctx, &c, q.Where); err != nil {
+		return nil, err
+	}
+	if err := c.order(q.Sort); err != nil {
+		return nil, err
+	}
+	if q.Limit <= 0 || q.Limit > maxFind {
+		q.Limit = maxFind
+	}
+	c.add(" LIMIT ?", q.Limit)
+	return &c, nil
+}
+
+// from writes the conditions after FROM tasks.
+func (db *DB) from(ctx context.Context, c *clause, w tasks.Where) error {
+	if err := db.rareWords(ctx, c, w); err != nil {
+		return err
+	}
+	return c.where(w)
+}
+
+// Count implements tasks.Store.
+func (db *DB) Count(ctx context.Context, w tasks.Where, limit int) (int, error) {
+	var c clause
+	c.add("SELECT count(*) FROM (SELECT 1 FROM tasks")
+	if err := db.from(ctx, &c, w); err != nil {
+		return 0, err
+	}
+	if limit <= 0 {
+		limit = -1
+	}
+	c.add(" LIMIT ?)", limit)
+	var n int
+	err := db.readRow(ctx, c.String(), c.args, (*intCol)(&n))
+	return n, err
+}
+
+const childStatuses = `SELECT status, count(*) FROM tasks
+WHERE parent = ? AND parent <> '' AND key <> 'reduce' GROUP BY status`
+
+// CountByStatus implements tasks.Store.
+func (db *DB) CountByStatus(ctx context.Context, parent string) (map[tasks.Status]int, error) {
+	return db.byStatus(ctx, childStatuses, parent)
+}
+
+func (db *DB) byStatus(ctx context.Context, q string, args ...any) (map[tasks.Status]int, error) {
+	counts := make(map[tasks.Status]int)
+	err := db.read(ctx, func(rows *sql.Rows) error {
+		var s string
+		var n int
+		err := rows.Scan(&s, (*intCol)(&n))
+		counts[tasks.Status(s)] += n
+		return err
+	}, q, args...)
+	return counts, err
+}
+
+const running = `SELECT session, epoch, count(*) FROM tasks
+WHERE status = 'running' AND session <> '' GROUP BY session, epoch`
+
+// Running implements tasks.Store.
+func (db *DB) Running(ctx context.Context) ([]tasks.Owned, error) {
+	var out []tasks.Owned
+	err := db.read(ctx, func(rows *sql.Rows) error {
+		var o tasks.Owned
+		err := rows.Scan(&o.Session, (*int64Col)(&o.Epoch), (*intCol)(&o.Tasks))
+		out = append(out, o)
+		return err
+	}, running)
+	return out, err
+}
+
+// duePairs jumps from pair to pair of a group: each step is one look into
+// tasks_pairs, whose first entry of a pair has its earliest run_at.
+const duePairs = `WITH RECURSIVE p (group_id, kind, target, run_at) AS (
+	SELECT t.group_id, t.kind, t.target, t.run_at FROM json_each(?1) g CROSS JOIN tasks t ON t.seq = (
+		SELECT seq FROM tasks INDEXED BY tasks_pairs
+		WHERE group_id = g.value AND status IN ('queued', 'scheduled') AND phase = ''
+		ORDER BY kind, target, run_at LIMIT 1)
+	UNION ALL
+	SELECT t.group_id, t.kind, t.target, t.run_at FROM p CROSS JOIN tasks t ON t.seq = (
+		SELECT seq FROM tasks INDEXED BY tasks_pairs
+		WHERE group_id = p.group_id AND (kind, target) > (p.kind, p.target)
+			AND status IN ('queued', 'scheduled') AND phase = ''
+		ORDER BY kind, target, run_at LIMIT 1)
+)
+SELECT group_id, kind, target, run_at FROM p WHERE kind IN (SELECT value FROM json_each(?2))
+ORDER BY run_at LIMIT ?3`
+
+// Pairs implements tasks.Store; the earliest due come first.
+func (db *DB) Pairs(ctx context.Context, groups, kinds []string, limit int) ([]tasks.DuePair, error) {
+	var out []tasks.DuePair
+	if len(groups) == 0 || len(kinds) == 0 {
+		return out, nil
+	}
+	err := db.read(ctx, func(rows *sql.Rows) error {
+		var p tasks.DuePair
+		err := rows.Scan(&p.Group, &p.Kind, &p.Target, (*timeCol)(&p.RunAt))
+		out = append(out, p)
+		return err
+	}, duePairs, toJSON(unique(groups)), toJSON(kinds), limit)
+	return out, err
+}
+
+func unique(s []string) []string {
+	s = slices.Clone(s)
+	slices.Sort(s)
+	return slices.Compact(s)
+}
+
+// Delete implements tasks.Store. Children go with their parents; tasks that have
+// not ended stay.
+func (db *DB) Delete(ctx context.Context, ids ...string) error {
+	for portion := range slices.Chunk(ids, deletePortion) {
+		for more := true; more; {
+			err := db.submit(ctx, deletePortion, false, func(tx *writeTx) (err error) {
+				more, err = tx.deleteSome(toJSON(portion))
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+const ended = "status IN ('cancelled', 'failed', 'succeeded')"
+
+// deleteSome deletes children of ended parents, or else these tasks themselves,
+// and reports whether there may be more.
+func (tx *writeTx) deleteSome(ids string) (more bool, err error) {
+	const children = `SELECT c.seq, c.words, c.group_id FROM tasks p JOIN tasks c ON c.parent = p.id AND c.parent <> ''
+		WHERE p.id IN (SELECT value FROM json_each(?)) AND p.` + ended + ` LIMIT ?`
+	gone, err := tx.doomed(children, ids, deletePortion)
+	if more = len(gone) > 0; err == nil && !more {
+		gone, err = tx.doomed("SELECT seq, words, group_id FROM tasks WHERE id IN (SELECT value FROM json_each(?)) AND "+ended, ids)
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, d := range gone {
+		if err := tx.deleteTask(d); err != nil {
+			return false, err
+		}
+	}
+	return more, nil
+}
+
+type doomed struct {
+	seq          int64
+	words, group string
+}
+
+func (tx *writeTx) doomed(q string, args ...any) (ds []doomed, err error) {
+	rows, err := tx.query(q, args...)
+	if err != nil {
+		return nil, err
+	}
+	err = each(rows, func(rows *sql.Rows) error {
+		var d doomed
+		err := rows.Scan((*int64Col)(&d.seq), &d.words, &d.group)
+		ds = append(ds, d)
+		return err
+	})
+	return ds, err
+}
+
+func (tx *writeTx) deleteTask(d doomed) error {
+	if err := tx.clearPayloads(d.seq); err != nil {
+		return err
+	}
+	if err := tx.exec1("DELETE FROM task_history WHERE task = ?", d.seq); err != nil {
+		return err
+	}
+	for _, w := range strings.Fields(d.words) {
+		if err := tx.exec1("DELETE FROM task_words WHERE group_id = ? AND word = ? AND task = ?", d.group, w, d.seq); err != nil {
+			return err
+		}
+	}
+	return tx.exec1("DELETE FROM tasks WHERE seq = ?", d.seq)
+}
