@@ -92,8 +92,10 @@ func runCrawl(ctx context.Context, f *fetcher, input json.RawMessage, job Job) (
 func newCrawlState(in *crawlInput, checkpoint json.RawMessage) *crawlState {
 	s := &crawlState{}
 	if checkpoint == nil || json.Unmarshal(checkpoint, s) != nil {
-		s = &crawlState{Waiting: slices.Clone(in.URLs)}
+		s = &crawlState{Waiting: in.URLs}
 	}
+	// Empty, never null, in the checkpoint.
+	s.Pages, s.Skipped, s.Waiting = append([]crawlPage{}, s.Pages...), append([]crawlSkip{}, s.Skipped...), append([]string{}, s.Waiting...)
 	s.seen = make(map[string]bool)
 	for _, p := range s.Pages {
 		s.seen[p.URL] = true
@@ -133,7 +135,7 @@ func (s *crawlState) visit(ctx context.Context, f *fetcher, in *crawlInput) erro
 	page.Title, page.Links = readPage(resp)
 	if s.size+jsonSize(page) > maxCrawlOutput {
 		s.skip(next, skipOutputFull)
-		s.Waiting = nil
+		s.Waiting = s.Waiting[:0]
 		return nil
 	}
 	s.Waiting = s.Waiting[1:]
@@ -149,7 +151,7 @@ func (s *crawlState) skip(u string, why reason) {
 	skip := crawlSkip{u, why}
 	s.Waiting = s.Waiting[1:]
 	if s.size += jsonSize(skip); s.size > maxCrawlOutput {
-		s.Waiting = nil
+		s.Waiting = s.Waiting[:0]
 		return
 	}
 	s.Skipped = append(s.Skipped, skip)

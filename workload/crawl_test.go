@@ -240,12 +240,14 @@ func TestCrawlGoesOnFromItsCheckpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	state := newCrawlState(in, nil)
+	job := newRecorder(nil)
+	state.save(job)
+	wantJSON(t, <-job.saved, `{"pages":[],"skipped":[],"waiting":["`+s.URL+`/"]}`)
 	if err := state.visit(t.Context(), testFetcher(), in); err != nil {
 		t.Fatal(err)
 	}
 	state.skip(s.URL+"/a", skipTimeout) // as if /a had failed; /b waits
 	state.Waiting = []string{s.URL + "/b"}
-	job := newRecorder(nil)
 	state.save(job)
 	got, err := runCrawl(t.Context(), testFetcher(), input, newRecorder(<-job.saved))
 	if err != nil {

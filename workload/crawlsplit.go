@@ -57,11 +57,11 @@ func splitCrawl(input json.RawMessage, n int) ([]json.RawMessage, error) {
 		return nil, err
 	}
 	n = min(n, len(in.URLs), in.MaxPages)
-	urls, pages := shares(uint64(len(in.URLs)), n), shares(uint64(in.MaxPages), n) //nolint:gosec // positive
+	urls, pages := shares(uint64(len(in.URLs)), n), shares(uint64(in.MaxPages), n)
 	var parts []json.RawMessage
 	rest := in.URLs
 	for i := range urls {
-		data, err := json.Marshal(crawlInput{rest[:urls[i]], int(pages[i]), in.SameHost}) //nolint:gosec // at most maxPages
+		data, err := json.Marshal(crawlInput{rest[:urls[i]], int(pages[i]), in.SameHost})
 		if err != nil {
 			return nil, err
 		}

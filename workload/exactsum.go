@@ -19,7 +19,7 @@ type exactSum struct {
 func (s *exactSum) add(f float64) {
 	bits := math.Float64bits(f)
 	exponent := uint(bits>>52) & 0x7ff
-	mantissa := int64(bits & (1<<52 - 1)) //nolint:gosec // 52 bits
+	mantissa := int64(bits & (1<<52 - 1)) // 52 bits
 	if exponent > 0 {
 		mantissa |= 1 << 52
 		exponent--

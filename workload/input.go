@@ -72,11 +72,11 @@ func (o object) text(name string) (string, error) {
 
 // shares divides total into n shares that differ by at most one, larger first.
 func shares(total uint64, n int) []uint64 {
-	count := uint64(max(n, 1)) //nolint:gosec // positive
+	count := uint64(max(n, 1))
 	out := make([]uint64, count)
 	for i := range out {
 		out[i] = total / count
-		if uint64(i) < total%count { //nolint:gosec // an index
+		if uint64(i) < total%count {
 			out[i]++
 		}
 	}

@@ -29,11 +29,11 @@ func Reducers() []string { return slices.Sorted(maps.Keys(reducers)) }
 // NewReducer returns a fresh generic reducer by name; false if there is none.
 // The output of a part that failed for good is given to Add as null.
 func NewReducer(name string) (Reducer, bool) {
-	make, ok := reducers[name]
+	fresh, ok := reducers[name]
 	if !ok {
 		return nil, false
 	}
-	return make(), true
+	return fresh(), true
 }
 
 // badOutput is the error for parts' outputs that cannot be combined.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"sync"
 	"testing"
 
@@ -117,4 +118,36 @@ func wantJSON(t rapid.TB, got json.RawMessage, want string) {
 	if !reflect.DeepEqual(a, b) {
 		t.Fatalf("got  %s\nwant %s", got, want)
 	}
+}
+
+func TestBadInputNamesTheField(t *testing.T) {
+	kinds := Builtin(Options{})
+	for _, tt := range []struct{ kind, input, want string }{
+		{"sleep", `{"ms":-1}`, "ms: must be an integer from 0 to 86400000"},
+		{"sleep", `{"ms":1,"s":2}`, `"s": unknown field`},
+		{"factorize", `{"n":"1"}`, "n: must be at least 2 and less than 10^40"},
+		{"mean", `{"numbers":[1,null]}`, "numbers[1]: must be a finite number"},
+		{"mean", `{"csv":"a,b\n1,2\n3,x","column":"b"}`, `csv: row 3, column "b": "x" is not a finite number`},
+		{"mean", `{"csv":"a\n1","column":"b"}`, `column: the header row has no column "b"`},
+		{"crawl", `{"urls":["http://a.example/","b"]}`, "urls[1]: must be an absolute URL"},
+	} {
+		_, err := kinds[tt.kind].Run(context.Background(), json.RawMessage(tt.input), newRecorder(nil))
+		wantCode(t, err, codeBadInput)
+		if got := err.Error(); got != "bad_input: "+tt.want {
+			t.Errorf("%s %s: %s", tt.kind, tt.input, got)
+		}
+	}
+}
+
+func TestMeanOfAMillion(t *testing.T) {
+	list := strings.Repeat("0.1,", maxNumbers-1) + "0.1"
+	got, err := runMean(t.Context(), json.RawMessage(`{"numbers":[`+list+`]}`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantJSON(t, got, `{"mean":0.1,"count":1000000,"min":0.1,"max":0.1}`)
+	_, err = runMean(t.Context(), json.RawMessage(`{"numbers":[`+list+`,1]}`), nil)
+	wantCode(t, err, codeBadInput)
+	_, err = runMean(t.Context(), json.RawMessage(`{"csv":"a\n`+strings.Repeat(`1\n`, maxNumbers+1)+`","column":"a"}`), nil)
+	wantCode(t, err, codeBadInput)
 }
