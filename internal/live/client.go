@@ -16,9 +16,11 @@ import (
 
 // Watcher is who holds a connection.
 type Watcher struct {
-	User    string
-	Token   string    // id of the session or token, for Revoke
-	Expires time.Time // of the token; zero: never
+	User  string
+	Token string // id of the session or token, for Revoke
+	// Alive returns a fault of kind Unauthenticated once the token has expired or
+	// was revoked. It is asked every few seconds: what Revoke misses ends too.
+	Alive func(ctx context.Context) error
 	// May returns nil if the watcher may watch a topic now, else a fault that
 	// says why not. It is asked at every subscription and by Recheck.
 	May func(ctx context.Context, t Topic) error
@@ -177,8 +179,8 @@ func (c *client) write(ctx context.Context) {
 	t := c.hub.timing
 	ping := time.NewTicker(t.Ping)
 	defer ping.Stop()
-	expired, stopExpiry := c.expiry()
-	defer stopExpiry()
+	check := time.NewTicker(t.Check)
+	defer check.Stop()
 	var due <-chan time.Time // set while a flush waits for its interval
 	var again <-chan time.Time
 	var flushed time.Time
@@ -187,8 +189,8 @@ func (c *client) write(ctx context.Context) {
 		case <-ctx.Done():
 			c.sayWhy(context.Cause(ctx))
 			return
-		case <-expired:
-			c.end(closing{protocol.CloseUnauthorized, "token expired"})
+		case <-check.C:
+			c.checkToken(ctx)
 		case <-c.recheck:
 			again = nil
 			if !c.checkRights(ctx) {
@@ -214,13 +216,14 @@ func (c *client) write(ctx context.Context) {
 	}
 }
 
-// expiry fires when the token expires; never for one that does not.
-func (c *client) expiry() (<-chan time.Time, func() bool) {
-	if c.who.Expires.IsZero() {
-		return nil, func() bool { return true }
+// checkToken ends the connection of a dead token; a store that is away says
+// nothing about it.
+func (c *client) checkToken(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, rightsTimeout)
+	defer cancel()
+	if fault.KindOf(c.who.Alive(ctx)) == fault.Unauthenticated {
+		c.end(closing{protocol.CloseUnauthorized, "token expired or revoked"})
 	}
-	timer := time.NewTimer(time.Until(c.who.Expires))
-	return timer.C, timer.Stop
 }
 
 func (c *client) flush() error {

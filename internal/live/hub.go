@@ -39,12 +39,14 @@ type Timing struct {
 	Ping     time.Duration
 	Silence  time.Duration // without a pong
 	Goodbye  time.Duration // for the client to answer a close frame
+	Check    time.Duration // between two looks at the token
 }
 
 // DefaultTiming is what a server runs with.
 var DefaultTiming = Timing{
 	Interval: 50 * time.Millisecond, Write: 10 * time.Second,
 	Ping: 25 * time.Second, Silence: 60 * time.Second, Goodbye: time.Second,
+	Check: 2 * time.Second,
 }
 
 // ErrFull answers a connection above the hub's, or the user's, limit.
@@ -88,11 +90,8 @@ func (h *Hub) Start(ctx context.Context) error {
 func (h *Hub) Stop(ctx context.Context) error {
 	h.mu.Lock()
 	h.stopped = true
-	all := make([]*client, 0, h.clients)
-	for _, cs := range h.users {
-		all = append(all, cs...)
-	}
 	h.mu.Unlock()
+	all := h.all()
 	for _, c := range all {
 		c.end(closing{protocol.CloseGoingAway, "server going away"})
 	}
@@ -179,11 +178,12 @@ func (h *Hub) Recheck(user string) {
 	}
 }
 
-// Revoke closes the connections of a token or session with 4401, on every server.
-func (h *Hub) Revoke(user, token string) {
-	h.revoke(user, token)
+// Revoke closes the connections of a token or session, by id, with 4401, on
+// every server.
+func (h *Hub) Revoke(token string) {
+	h.revoke(token)
 	if h.relay != nil {
-		h.relay.tell(order{Recheck: user, Revoke: token})
+		h.relay.tell(order{Revoke: token})
 	}
 }
 
@@ -203,13 +203,7 @@ func (h *Hub) deliver(e Event) {
 
 // resync tells every client that it may have missed something.
 func (h *Hub) resync() {
-	h.mu.RLock()
-	var all []*client
-	for _, cs := range h.users {
-		all = append(all, cs...)
-	}
-	h.mu.RUnlock()
-	for _, c := range all {
+	for _, c := range h.all() {
 		c.box.missAll()
 	}
 }
@@ -220,12 +214,22 @@ func (h *Hub) recheck(user string) {
 	}
 }
 
-func (h *Hub) revoke(user, token string) {
-	for _, c := range h.of(user) {
+func (h *Hub) revoke(token string) {
+	for _, c := range h.all() {
 		if c.who.Token == token {
 			c.end(closing{protocol.CloseUnauthorized, "token revoked"})
 		}
 	}
+}
+
+func (h *Hub) all() []*client {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	all := make([]*client, 0, h.clients)
+	for _, cs := range h.users {
+		all = append(all, cs...)
+	}
+	return all
 }
 
 func (h *Hub) watchers(t Topic) []*client {

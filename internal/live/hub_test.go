@@ -32,6 +32,7 @@ type site struct {
 
 	mu      sync.Mutex
 	refused map[Topic]error
+	dead    error // what Alive says
 }
 
 func newSite(t *testing.T, timing Timing, relay *Relay) *site {
@@ -48,10 +49,7 @@ func newSite(t *testing.T, timing Timing, relay *Relay) *site {
 			return
 		}
 		q := r.URL.Query()
-		who := Watcher{User: q.Get("user"), Token: q.Get("token"), May: s.may}
-		if d, err := time.ParseDuration(q.Get("expires")); err == nil {
-			who.Expires = time.Now().Add(d)
-		}
+		who := Watcher{User: q.Get("user"), Token: q.Get("token"), May: s.may, Alive: s.alive}
 		s.hub.Serve(context.WithoutCancel(r.Context()), ws, who)
 	}))
 	s.url = "ws" + strings.TrimPrefix(srv.URL, "http")
@@ -70,6 +68,18 @@ func (s *site) may(_ context.Context, t Topic) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.refused[t]
+}
+
+func (s *site) alive(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dead
+}
+
+func (s *site) die(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dead = err
 }
 
 func (s *site) refuse(t Topic, err error) {
@@ -285,20 +295,25 @@ func TestUnansweredCheckIsAskedAgain(t *testing.T) {
 }
 
 func TestConnectionsEndWithTheirToken(t *testing.T) {
-	s := newSite(t, DefaultTiming, nil)
-	if code := s.open("user=u&expires=1ms").closed(); code != protocol.CloseUnauthorized {
-		t.Errorf("expired token: closed with %d, want 4401", code)
-	}
+	timing := DefaultTiming
+	timing.Check = 20 * time.Millisecond
+	s := newSite(t, timing, nil)
 	revoked, other := s.open("user=u&token=a"), s.open("user=u&token=b")
 	revoked.subscribe("me")
 	other.subscribe("me")
-	s.hub.Revoke("u", "a")
+	s.hub.Revoke("a")
 	if code := revoked.closed(); code != protocol.CloseUnauthorized {
 		t.Errorf("revoked token: closed with %d, want 4401", code)
 	}
 	s.hub.Notify("u", 1)
 	if m := other.next(); m.Type != TypeNotification {
 		t.Errorf("the other token's connection got %+v", m)
+	}
+	s.die(errors.New("store away"))
+	other.subscribe("me") // a store that is away ends nothing
+	s.die(fault.New(fault.Unauthenticated, "unauthenticated", "A valid token is needed."))
+	if code := other.closed(); code != protocol.CloseUnauthorized {
+		t.Errorf("expired token: closed with %d, want 4401", code)
 	}
 }
 

@@ -48,11 +48,11 @@ type batch struct {
 	Resync bool    `json:"resync,omitempty"`
 }
 
-// order is what every server has to do about a user's connections: close those
-// of a token, or look at the rights of all again.
+// order is what every server has to do: look at the rights of a user's
+// connections again, or close those of a token.
 type order struct {
-	Recheck string `json:"recheck"`
-	Revoke  string `json:"revoke,omitempty"`
+	Recheck string `json:"recheck,omitempty"` // user
+	Revoke  string `json:"revoke,omitempty"`  // token or session
 }
 
 // NewRelay returns a relay for one hub, which starts and stops it. server is
@@ -99,7 +99,7 @@ func (r *Relay) publish(e Event) {
 // yet.
 func (r *Relay) tell(o order) {
 	r.mu.Lock()
-	if len(r.orders) < maxRelayed { // beyond, a token's expiry has to do
+	if len(r.orders) < maxRelayed { // beyond, the look at each token has to do
 		r.orders = append(r.orders, o)
 	}
 	r.mu.Unlock()
@@ -206,10 +206,11 @@ func (r *Relay) handle(ctx context.Context, h *Hub, payload string) {
 	}
 	for _, o := range b.Orders {
 		if o.Revoke != "" {
-			h.revoke(o.Recheck, o.Revoke)
-			continue
+			h.revoke(o.Revoke)
 		}
-		h.recheck(o.Recheck)
+		if o.Recheck != "" {
+			h.recheck(o.Recheck)
+		}
 	}
 	if b.Resync {
 		h.resync()
