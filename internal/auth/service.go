@@ -273,7 +273,7 @@ func (s *Service) takeSetupCode(code string) bool {
 
 // Sweep removes what expired; a cron job calls it.
 func (s *Service) Sweep(ctx context.Context) (int64, error) {
-	return s.opt.Store.DeleteExpired(ctx, s.opt.Now())
+	return s.opt.Store.DeleteExpiredLogins(ctx, s.opt.Now())
 }
 
 // NewSecret returns a fresh Options.Secret as text.

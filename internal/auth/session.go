@@ -50,8 +50,8 @@ type SessionStore interface {
 	// DeleteSessions ends all sessions of the user but the one named except
 	// (empty: none), and returns the ids of those.
 	DeleteSessions(ctx context.Context, user, except string) ([]string, error)
-	// DeleteExpired removes sessions and tokens that expired before t.
-	DeleteExpired(ctx context.Context, t time.Time) (int64, error)
+	// DeleteExpiredLogins removes sessions and tokens that expired before t.
+	DeleteExpiredLogins(ctx context.Context, t time.Time) (int64, error)
 }
 
 // Pair is what a login or refresh gives.

@@ -1,0 +1,223 @@
+// Package config is every option of the server: one struct, each field a flag
+// and a FIRMLIGHT_* variable. docs/configuration.md is made from it.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// Config is the server's configuration. The tags are its documentation.
+type Config struct {
+	Listen         string         `default:"127.0.0.1:8080" help:"Address and port of the API and the web client."`
+	PublicURL      string         `help:"URL under which people reach the server, such as https://tasks.example.org; needed behind a proxy that ends TLS. Default: as each request says."`
+	TrustedProxies []netip.Prefix `help:"Networks (CIDR) whose X-Forwarded-For is believed, separated by commas."`
+	AllowedOrigins []string       `help:"Origins of web pages that may use the API besides the server's own, separated by commas."`
+
+	DataDir    string `default:"./data" help:"Directory of the embedded database and the server's secret."`
+	RedisURL   string `help:"redis:// or rediss:// URL. Default: a Redis inside the process, for one server only."`
+	MongodbURI string `name:"mongodb-uri" help:"MongoDB instead of the embedded database (not supported yet)."`
+	Secret     string `help:"At least 32 characters that sign tokens, the same on every server. Default: made once and kept in the data directory."`
+
+	AdminUsername   string        `help:"First administrator, made at start while there is none. Default: a one-time setup link in the log."`
+	AdminEmail      string        `help:"Email address of the first administrator."`
+	AdminPassword   string        `help:"Password of the first administrator."`
+	Registration    string        `default:"open" enum:"open,invite,closed" help:"Who may make an account: open (anybody), invite (with an invite link), closed (nobody)."`
+	AccessTokenTTL  time.Duration `name:"access-token-ttl" default:"15m" help:"Lifetime of an access token."`
+	RefreshTokenTTL time.Duration `name:"refresh-token-ttl" default:"720h" help:"How long a login lasts without being used."`
+
+	Argon2MemoryKiB   uint32 `name:"argon2-memory-kib" default:"19456" help:"Memory of one password hash, in KiB."`
+	Argon2Iterations  uint32 `name:"argon2-iterations" default:"2" help:"Passes of one password hash."`
+	Argon2Parallelism uint8  `name:"argon2-parallelism" default:"1" help:"Threads of one password hash."`
+
+	MetadataRetention time.Duration `default:"720h" help:"How long an ended task's metadata stays; statistics by day stay for good."`
+
+	WorkerPing    time.Duration `default:"2500ms" help:"Between two pings to a worker."`
+	WorkerTimeout time.Duration `default:"7s" help:"Silence after which a worker's connection counts as lost."`
+	WorkerGrace   time.Duration `default:"3s" help:"How long a lost worker may take to come back before its tasks go elsewhere."`
+
+	ShutdownTimeout time.Duration `default:"30s" help:"How long a stop waits for workers to finish."`
+	LogLevel        string        `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error; debug has every request."`
+	LogFormat       string        `default:"text" enum:"text,json" help:"text or json."`
+}
+
+// Prefix begins every variable's name.
+const Prefix = "FIRMLIGHT_"
+
+// foreign are the variables of the other programs, which may share an environment.
+var foreign = []string{"FIRMLIGHT_SERVER", "FIRMLIGHT_TOKEN", "FIRMLIGHT_WORKER_NAME"}
+
+// ErrHelp is returned after help was asked for and printed.
+var ErrHelp = errors.New("help was asked for")
+
+// Parse reads flags and variables; a flag wins. Everything that is wrong is in
+// one error, a line each. environ is as os.Environ gives it; help goes to stdout.
+func Parse(args, environ []string, stdout io.Writer) (Config, error) {
+	vars := map[string]string{}
+	for _, entry := range environ {
+		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, Prefix) {
+			vars[name] = value
+		}
+	}
+	var c Config
+	helped := false
+	parser, err := newParser(&c, kong.Writers(stdout, stdout), kong.Exit(func(int) { helped = true }), resolver(vars))
+	if err != nil {
+		return Config{}, err
+	}
+	_, err = parser.Parse(args)
+	if helped {
+		return Config{}, ErrHelp
+	}
+	err = errors.Join(err, unknown(parser, vars))
+	if err == nil {
+		err = c.Validate()
+	}
+	return c, err
+}
+
+func newParser(c *Config, options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(c, append([]kong.Option{
+		kong.Name("server"),
+		kong.Description("The Firmlight server. Each flag is also a variable: --data-dir is " + Prefix + "DATA_DIR."),
+	}, options...)...)
+}
+
+func variable(flag string) string {
+	return Prefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// resolver gives kong the variables' values; one set to nothing counts as not set.
+func resolver(vars map[string]string) kong.Option {
+	return kong.Resolvers(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		if value := vars[variable(flag.Name)]; value != "" {
+			return value, nil
+		}
+		return nil, nil
+	}))
+}
+
+// unknown names every FIRMLIGHT_* variable that is none of ours.
+func unknown(parser *kong.Kong, vars map[string]string) error {
+	known := slices.Clone(foreign)
+	for _, flag := range parser.Model.Flags {
+		if flag.Name != "help" {
+			known = append(known, variable(flag.Name))
+		}
+	}
+	var errs []error
+	for name := range vars {
+		if !slices.Contains(known, name) {
+			errs = append(errs, fmt.Errorf("unknown variable %s", name))
+		}
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
+}
+
+// Limits that other parts rely on.
+const (
+	minSecret    = 32
+	minArgon2KiB = 8 // for each thread (RFC 9106, section 3.1)
+	minAdminPass = 8
+	maxAdminPass = 128
+)
+
+var usernamePattern = regexp.MustCompile(`^[a-z0-9_-]{3,32}$`)
+
+// Validate reports everything that is wrong at once.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(when bool, flag, format string, args ...any) {
+		if when {
+			errs = append(errs, fmt.Errorf("--%s (%s): "+format, append([]any{flag, variable(flag)}, args...)...))
+		}
+	}
+	_, _, err := net.SplitHostPort(c.Listen)
+	bad(err != nil, "listen", "%q is not an address and port", c.Listen)
+	bad(c.PublicURL != "" && !isURL(c.PublicURL, "http", "https"), "public-url", "%q is not an http or https URL", c.PublicURL)
+	for _, o := range c.AllowedOrigins {
+		u, err := url.Parse(o)
+		bad(err != nil || !isURL(o, "http", "https") || u.Path != "", "allowed-origins", "%q is not an origin such as https://example.org", o)
+	}
+	bad(c.DataDir == "", "data-dir", "must not be empty")
+	bad(c.RedisURL != "" && !isURL(c.RedisURL, "redis", "rediss"), "redis-url", "is not a redis or rediss URL")
+	bad(c.MongodbURI != "", "mongodb-uri", "MongoDB is not supported yet; leave it out for the embedded database")
+	bad(c.Secret != "" && len(c.Secret) < minSecret, "secret", "must have at least %d characters", minSecret)
+	errs = append(errs, c.validateAdmin()...)
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+		least time.Duration
+	}{
+		{"access-token-ttl", c.AccessTokenTTL, time.Minute}, {"refresh-token-ttl", c.RefreshTokenTTL, time.Hour},
+		{"metadata-retention", c.MetadataRetention, time.Hour}, {"worker-ping", c.WorkerPing, 10 * time.Millisecond},
+		{"worker-grace", c.WorkerGrace, 0}, {"shutdown-timeout", c.ShutdownTimeout, 0},
+	} {
+		bad(d.value < d.least, d.flag, "must be at least %s", d.least)
+	}
+	bad(c.WorkerTimeout < 2*c.WorkerPing, "worker-timeout", "must be at least twice --worker-ping, so that one lost ping does not count")
+	bad(c.Argon2Iterations < 1, "argon2-iterations", "must be at least 1")
+	bad(c.Argon2Parallelism < 1, "argon2-parallelism", "must be at least 1")
+	least := minArgon2KiB * uint32(max(1, c.Argon2Parallelism))
+	bad(c.Argon2MemoryKiB < least, "argon2-memory-kib", "must be at least %d", least)
+	return errors.Join(errs...)
+}
+
+// validateAdmin never quotes the password.
+func (c Config) validateAdmin() []error {
+	if c.AdminUsername == "" && c.AdminEmail == "" && c.AdminPassword == "" {
+		return nil
+	}
+	var errs []error
+	if !usernamePattern.MatchString(c.AdminUsername) {
+		errs = append(errs, errors.New("--admin-username: must be 3 to 32 of a-z, 0-9, _ and -"))
+	}
+	if _, err := mail.ParseAddress(c.AdminEmail); err != nil {
+		errs = append(errs, errors.New("--admin-email: is not an email address"))
+	}
+	if n := len([]rune(c.AdminPassword)); n < minAdminPass || n > maxAdminPass {
+		errs = append(errs, fmt.Errorf("--admin-password: must have %d to %d characters", minAdminPass, maxAdminPass))
+	}
+	return errs
+}
+
+func isURL(s string, schemes ...string) bool {
+	u, err := url.Parse(s)
+	return err == nil && slices.Contains(schemes, u.Scheme) && u.Host != ""
+}
+
+// Reference returns docs/configuration.md.
+func Reference() ([]byte, error) {
+	parser, err := newParser(&Config{})
+	if err != nil {
+		return nil, err
+	}
+	var b strings.Builder
+	b.WriteString("# Configuration of the server\n\n" +
+		"Made from `internal/config`; change it there. Every option is a flag and a variable, the flag wins; an unknown one of " +
+		"either kind stops the start. Durations are written as `90s`, `15m` or `24h`.\n\n" +
+		"| flag | variable | default | what it is |\n|---|---|---|---|\n")
+	for _, flag := range parser.Model.Flags {
+		if flag.Name == "help" {
+			continue
+		}
+		def := "–"
+		if flag.Default != "" {
+			def = "`" + flag.Default + "`"
+		}
+		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s |\n", flag.Name, variable(flag.Name), def, strings.ReplaceAll(flag.Help, "|", `\|`))
+	}
+	return []byte(b.String()), nil
+}

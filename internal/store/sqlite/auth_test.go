@@ -1,0 +1,16 @@
+package sqlite
+
+import (
+	"testing"
+
+	"github.com/firmlight/firmlight/internal/auth"
+	"github.com/firmlight/firmlight/internal/store/storetest"
+)
+
+func TestAuthStore(t *testing.T) {
+	storetest.Auth(t, func(t *testing.T) auth.Store { return openTest(t) })
+}
+
+func TestGroupStore(t *testing.T) {
+	storetest.Groups(t, func(t *testing.T) storetest.GroupStore { return openTest(t) })
+}
