@@ -88,3 +88,6 @@ func (h *hasher) enter(ctx context.Context) error {
 }
 
 func (h *hasher) leave() { <-h.running }
+
+// HashesComputed counts the password hashes since the start, for metrics.
+func (s *Service) HashesComputed() int64 { return s.hasher.computed.Load() }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -274,13 +273,6 @@ func (s *Service) takeSetupCode(code string) bool {
 // Sweep removes what expired; a cron job calls it.
 func (s *Service) Sweep(ctx context.Context) (int64, error) {
 	return s.opt.Store.DeleteExpiredLogins(ctx, s.opt.Now())
-}
-
-// NewSecret returns a fresh Options.Secret as text.
-func NewSecret() string {
-	var b [minSecret]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	return base64.RawStdEncoding.EncodeToString(b[:])
 }
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
