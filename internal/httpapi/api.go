@@ -5,6 +5,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"net/netip"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -19,6 +21,9 @@ import (
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/internal/groups"
+	"github.com/firmlight/firmlight/internal/live"
+	"github.com/firmlight/firmlight/internal/tasks"
+	"github.com/firmlight/firmlight/internal/workers"
 )
 
 // Deps is what the API stands on. All are required unless said otherwise.
@@ -26,10 +31,16 @@ type Deps struct {
 	Log            *slog.Logger
 	Auth           *auth.Service
 	Groups         *groups.Service
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; may be empty
-	AllowedOrigins []string       // of browsers, besides the server's own; may be empty
-	PublicURL      string         // as people reach the server; empty: as the request says
-	Web            http.Handler   // what is not below /api/; nil: nothing is
+	Tasks          *tasks.Service
+	Sessions       workers.Store // of workers, on every server
+	Workers        *workers.Hub
+	Live           *live.Hub
+	Ready          func(context.Context) error // returns nil while the store and Redis answer; nil: they always do
+	Behind         func() time.Duration        // how far the store's writes, or inserted tasks, are behind; nil: never
+	TrustedProxies []netip.Prefix              // whose X-Forwarded-For is believed; may be empty
+	AllowedOrigins []string                    // of browsers, besides the server's own; may be empty
+	PublicURL      string                      // as people reach the server; empty: as the request says
+	Web            http.Handler                // what is not below /api/; nil: nothing is
 }
 
 // API is the handler of every request.
@@ -65,6 +76,11 @@ func New(deps Deps) *API {
 	a.tokenRoutes()
 	a.groupRoutes()
 	a.invitationRoutes()
+	a.taskRoutes()
+	a.taskActionRoutes()
+	a.groupWorkRoutes()
+	a.socketRoutes()
+	a.healthRoutes()
 	a.documentRoutes()
 	a.mux.HandleFunc("/api/", a.unknown)
 	a.mux.HandleFunc("/api", a.unknown)

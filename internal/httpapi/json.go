@@ -20,6 +20,10 @@ var errNesting = fmt.Errorf("is nested deeper than %d levels", maxNesting)
 var jsonFormat = huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}
 
 func unmarshal(data []byte, v any) error {
+	if body, ok := v.(interface{ decodeBody([]byte) }); ok {
+		body.decodeBody(data)
+		return nil
+	}
 	if tooNested(data) {
 		return errNesting
 	}

@@ -70,6 +70,7 @@ type route struct {
 	status       int   // of success; 0: 200, or 204 without a body
 	maxBody      int64 // bytes; 0: bodyDefault
 	skipSchema   bool  // the handler validates the body itself
+	submits      bool  // refused while the store is behind
 }
 
 // handle registers a typed handler: request struct in, response struct out.
@@ -84,6 +85,9 @@ func handle[I, O any](a *API, r route, h func(context.Context, *I) (*O, error)) 
 		MaxBodyBytes:    r.maxBody + 1, // huma refuses a body of exactly this size
 		BodyReadTimeout: bodyTimeout, SkipValidateBody: r.skipSchema,
 		Middlewares: huma.Middlewares{a.authorize(r.access)},
+	}
+	if r.submits {
+		op.Middlewares = append(op.Middlewares, a.admit)
 	}
 	if r.access.kinds != nil {
 		op.Security = []map[string][]string{{"bearer": {}}}

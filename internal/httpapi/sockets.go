@@ -1,0 +1,146 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/firmlight/firmlight/internal/auth"
+	"github.com/firmlight/firmlight/internal/fault"
+	"github.com/firmlight/firmlight/internal/live"
+	"github.com/firmlight/firmlight/internal/workers"
+	"github.com/firmlight/firmlight/protocol"
+)
+
+// socketRoutes are the two upgrades. The hubs own their connections from then
+// on, and close them when they stop.
+func (a *API) socketRoutes() {
+	a.raw("GET "+protocol.Path, public, a.serveWorker) // tells 401 from 403 itself
+	a.raw("GET /api/v1/live", public, a.serveLive)     // browsers put the token elsewhere
+}
+
+var (
+	errNoUpgrade   = fault.New(fault.Malformed, "websocket_only", "This path speaks WebSocket version 13 only.")
+	errSubprotocol = fault.New(fault.Malformed, "subprotocol", "The WebSocket handshake does not offer the subprotocol of this path.")
+)
+
+// checkUpgrade refuses what is no handshake, before anything is read of it.
+func checkUpgrade(r *http.Request, offered bool) error {
+	switch {
+	case !websocket.IsWebSocketUpgrade(r), r.Header.Get("Sec-Websocket-Version") != "13", r.Header.Get("Sec-Websocket-Key") == "":
+		return errNoUpgrade
+	case !offered:
+		return errSubprotocol
+	}
+	return nil
+}
+
+func (a *API) serveWorker(w http.ResponseWriter, r *http.Request) error {
+	if err := checkUpgrade(r, workers.Offers(r)); err != nil {
+		return err
+	}
+	token := bearer(r.Header.Get("Authorization"))
+	if token == "" {
+		return auth.ErrUnauthenticated
+	}
+	who, err := a.deps.Auth.WorkerIdentity(r.Context(), token)
+	if err != nil {
+		return err
+	}
+	conn, err := workers.Accept(w, r)
+	if err != nil {
+		return nil // Accept has answered
+	}
+	// The handler returns, so that net/http frees what it keeps for a request.
+	go a.deps.Workers.Serve(context.Background(), conn, workers.Identity{
+		User: who.User, Username: who.Username, Token: who.TokenID, Groups: who.Groups, ExpiresAt: who.ExpiresAt,
+	})
+	return nil
+}
+
+var liveUpgrader = websocket.Upgrader{
+	HandshakeTimeout: 10 * time.Second,
+	ReadBufferSize:   1 << 10,
+	WriteBufferSize:  4 << 10,
+	WriteBufferPool:  &sync.Pool{},
+	Subprotocols:     []string{live.Subprotocol},               // the only one echoed
+	CheckOrigin:      func(*http.Request) bool { return true }, // checked before
+}
+
+func (a *API) serveLive(w http.ResponseWriter, r *http.Request) error {
+	offered := websocket.Subprotocols(r)
+	if err := checkUpgrade(r, slices.Contains(offered, live.Subprotocol)); err != nil {
+		return err
+	}
+	if !a.originAllowed(r) {
+		return errOrigin
+	}
+	token := bearer(r.Header.Get("Authorization"))
+	for _, p := range offered {
+		if t, ok := strings.CutPrefix(p, "bearer."); ok && token == "" {
+			token = t
+		}
+	}
+	if err := a.authenticate(r.Context(), token, user(auth.TasksRead)); err != nil {
+		return err
+	}
+	c := caller(r.Context())
+	if err := a.deps.Live.Full(c.UserID); err != nil {
+		return err
+	}
+	ws, err := liveUpgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return nil // Upgrade has answered
+	}
+	go a.deps.Live.Serve(context.Background(), ws, a.watcher(c, token))
+	return nil
+}
+
+// watcher asks for the token anew each time: what it may do changes.
+func (a *API) watcher(c auth.Caller, token string) live.Watcher {
+	return live.Watcher{
+		User: c.UserID, Token: c.SessionID + c.TokenID, // one of them is empty
+		Alive: func(ctx context.Context) error {
+			_, err := a.deps.Auth.Authenticate(ctx, token)
+			return err
+		},
+		May: func(ctx context.Context, t live.Topic) error {
+			c, err := a.deps.Auth.Authenticate(ctx, token)
+			if err != nil {
+				return err
+			}
+			return a.mayWatch(ctx, c, t)
+		},
+	}
+}
+
+// mayWatch holds a topic to the rule of the routes that show the same.
+func (a *API) mayWatch(ctx context.Context, c auth.Caller, t live.Topic) error {
+	scope, kinds := auth.TasksRead, user("").kinds
+	switch t.Kind {
+	case live.Device:
+		scope = auth.DevicesRead
+	case live.Me, live.Admin:
+		kinds = session.kinds
+	}
+	if err := c.Allowed(scope, kinds...); err != nil {
+		return err
+	}
+	var err error
+	switch t.Kind {
+	case live.Group, live.Device:
+		_, err = a.deps.Groups.Authorize(ctx, c, t.ID, auth.View)
+	case live.Task:
+		_, _, err = a.task(ctx, c, t.ID, auth.View)
+	case live.Admin:
+		if !c.Admin {
+			err = auth.ErrNotAdmin
+		}
+	}
+	return err
+}
