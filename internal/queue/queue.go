@@ -1,0 +1,124 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/firmlight/firmlight/internal/fault"
+	"github.com/firmlight/firmlight/internal/tasks"
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+)
+
+// Windows of docs/state-machine.md: entries that one queue holds at most.
+const (
+	EmbeddedWindow = 10_000
+	RedisWindow    = 100_000
+)
+
+var errAway = fault.New(fault.Unavailable, "queue_unavailable", "Redis does not answer.")
+
+// Queue implements tasks.Queue. It is safe for concurrent use.
+type Queue struct {
+	client redis.UniversalClient
+	limit  int // of one queue
+	log    *slog.Logger
+
+	mu      sync.Mutex
+	windows map[string]*window // by queue name
+}
+
+var _ tasks.Queue = (*Queue)(nil)
+
+// New returns the queues on r.
+func New(r *Redis, logger *slog.Logger) *Queue {
+	q := &Queue{client: r.Client(), limit: RedisWindow, log: logger, windows: map[string]*window{}}
+	if r.Embedded() {
+		q.limit = EmbeddedWindow
+	}
+	return q
+}
+
+// Client is the connection that consumers share.
+func (q *Queue) Client() redis.UniversalClient { return q.client }
+
+// taskType is the asynq type of every entry.
+const taskType = "task"
+
+// entry is what stands in a queue; times in Unix milliseconds, for brevity.
+type entry struct {
+	Task    string `json:"task"`
+	Attempt int    `json:"attempt"`
+	Stamp   int64  `json:"enqueued_at"`
+	RunAt   int64  `json:"run_at"`
+}
+
+// Decode returns the ticket that an entry of (p, pr) stands for.
+func Decode(p tasks.Pair, pr tasks.Priority, payload []byte) (tasks.Ticket, error) {
+	var e entry
+	if err := json.Unmarshal(payload, &e); err != nil {
+		return tasks.Ticket{}, fmt.Errorf("queue entry: %w", err)
+	}
+	return tasks.Ticket{
+		Pair: p, Priority: pr, Task: e.Task, Attempt: e.Attempt,
+		Stamp: time.UnixMilli(e.Stamp).UTC(), RunAt: time.UnixMilli(e.RunAt).UTC(),
+	}, nil
+}
+
+// dueSecond rounds up to whole seconds: asynq cuts the fraction off, and would
+// hand a task out up to a second before its time.
+func dueSecond(t time.Time) time.Time {
+	if s := t.Truncate(time.Second); !s.Equal(t) {
+		return s.Add(time.Second)
+	}
+	return t
+}
+
+// portion is how many entries go to Redis in one transaction.
+const portion = 500
+
+// Push puts tickets into their queues, each under a fresh asynq id, and rings
+// the doorbell of every queue once. After an error some may be in.
+func (q *Queue) Push(ctx context.Context, ts ...tasks.Ticket) error {
+	for len(ts) > 0 {
+		n := min(len(ts), portion)
+		if err := q.pushPortion(ctx, ts[:n]); err != nil {
+			return fault.Wrap(err, errAway.Kind, errAway.Code, errAway.Detail)
+		}
+		ts = ts[n:]
+	}
+	return nil
+}
+
+func (q *Queue) pushPortion(ctx context.Context, ts []tasks.Ticket) error {
+	b := newBatch(q.client)
+	client := asynq.NewClientFromRedisClient(b)
+	now := time.Now()
+	bells := bells{}
+	for _, t := range ts {
+		payload, err := json.Marshal(entry{t.Task, t.Attempt, t.Stamp.UnixMilli(), t.RunAt.UnixMilli()})
+		if err != nil {
+			return err
+		}
+		name, due := Name(t.Pair, t.Priority), dueSecond(t.RunAt)
+		opts := []asynq.Option{asynq.Queue(name), asynq.MaxRetry(1)}
+		var at time.Time
+		if t.RunAt.After(now) {
+			at = due
+			opts = append(opts, asynq.ProcessAt(due))
+		}
+		if _, err := client.EnqueueContext(ctx, asynq.NewTask(taskType, payload), opts...); err != nil {
+			return err
+		}
+		q.window(name).pushed(1)
+		bells.add(t.Pair, t.Priority, at)
+	}
+	if err := b.flush(ctx); err != nil {
+		return err
+	}
+	return q.ring(ctx, bells.wakes()...)
+}

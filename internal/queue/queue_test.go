@@ -1,0 +1,623 @@
+package queue
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/firmlight/firmlight/internal/redistest"
+	"github.com/firmlight/firmlight/internal/tasks"
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	discard = slog.New(slog.NewTextHandler(io.Discard, nil))
+	pair    = tasks.Pair{Group: "g1", Kind: "echo"}
+)
+
+// each runs a test on the in-process Redis and on a real one.
+func each(t *testing.T, test func(t *testing.T, r *Redis, q *Queue)) {
+	run := func(url string) func(t *testing.T) {
+		return func(t *testing.T) {
+			r, err := Open(t.Context(), url, discard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { r.Close() })
+			r.Client().FlushAll(t.Context())
+			test(t, r, New(r, discard))
+		}
+	}
+	t.Run("embedded", run(""))
+	url, _ := redistest.Start(t)
+	t.Run("redis", run(url))
+}
+
+// eventually waits for a condition that nothing signals.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("never: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func ticket(id string, pr tasks.Priority) tasks.Ticket {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	return tasks.Ticket{Pair: pair, Priority: pr, Task: id, Attempt: 2, Stamp: now, RunAt: now}
+}
+
+func tickets(n int) []tasks.Ticket {
+	ts := make([]tasks.Ticket, n)
+	for i := range ts {
+		ts[i] = ticket(strconv.Itoa(i), tasks.Normal)
+	}
+	return ts
+}
+
+func push(t *testing.T, q *Queue, ts ...tasks.Ticket) {
+	t.Helper()
+	if err := q.Push(t.Context(), ts...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// payloads reads the tickets' ids out of a lane's entries through asynq itself.
+func ids(t *testing.T, r *Redis, name string, es []Entry) []string {
+	t.Helper()
+	var out []string
+	ins := asynq.NewInspectorFromRedisClient(r.Client())
+	for _, e := range es {
+		info, err := ins.GetTaskInfo(name, e.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tk, err := Decode(pair, tasks.Normal, info.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, tk.Task)
+	}
+	return out
+}
+
+// Push leaves in Redis what asynq's own client would.
+func TestPushWritesAsAsynqDoes(t *testing.T) {
+	each(t, func(t *testing.T, r *Redis, q *Queue) {
+		ctx, c := t.Context(), r.Client()
+		for _, test := range []struct {
+			name  string
+			after time.Duration
+		}{{"now", 0}, {"later", time.Hour}} {
+			t.Run(test.name, func(t *testing.T) {
+				tk := ticket("t1", tasks.High)
+				tk.RunAt = tk.RunAt.Add(test.after).Truncate(time.Second)
+				name := Name(pair, tasks.High)
+				snapshot := func(enqueue func()) (fields []string, pending int64, scheduled []redis.Z, names []string) {
+					c.FlushAll(ctx)
+					enqueue()
+					keys := c.Keys(ctx, key(name, "t:*")).Val()
+					if len(keys) != 1 {
+						t.Fatalf("entries: %q", keys)
+					}
+					fields = slices.Sorted(maps.Keys(c.HGetAll(ctx, keys[0]).Val()))
+					fields = append(fields, c.HGet(ctx, keys[0], "state").Val())
+					scheduled = c.ZRangeWithScores(ctx, key(name, "scheduled"), 0, -1).Val()
+					for i := range scheduled {
+						if key(name, "t:"+scheduled[i].Member.(string)) != keys[0] {
+							t.Fatalf("scheduled %v, entry %q", scheduled, keys[0])
+						}
+						scheduled[i].Member = nil
+					}
+					return fields, c.LLen(ctx, key(name, "pending")).Val(), scheduled, c.SMembers(ctx, allQueues).Val()
+				}
+				f1, p1, s1, n1 := snapshot(func() { push(t, q, tk) })
+				f2, p2, s2, n2 := snapshot(func() {
+					task := asynq.NewTask(taskType, []byte("{}"))
+					if _, err := asynq.NewClientFromRedisClient(c).Enqueue(task, asynq.Queue(name), asynq.ProcessAt(tk.RunAt)); err != nil {
+						t.Fatal(err)
+					}
+				})
+				if !slices.Equal(f1, f2) || p1 != p2 || !slices.Equal(s1, s2) || !slices.Equal(n1, n2) {
+					t.Errorf("ours %v %v %v %v, asynq's %v %v %v %v", f1, p1, s1, n1, f2, p2, s2, n2)
+				}
+			})
+		}
+	})
+}
+
+func TestPushKeepsTicketAndOrder(t *testing.T) {
+	each(t, func(t *testing.T, r *Redis, q *Queue) {
+		push(t, q, tickets(1200)...) // more than a portion
+		taken, err := q.Take(t.Context(), pair, [Lanes]int{2, 1200, 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ids(t, r, Name(pair, tasks.Normal), taken[1].Entries)
+		for i, id := range got {
+			if id != strconv.Itoa(i) {
+				t.Fatalf("place %d holds %s", i, id)
+			}
+		}
+		if len(got) != 1200 || taken[1].Left != 0 || len(taken[0].Entries)+len(taken[2].Entries) != 0 {
+			t.Errorf("took %d, left %d, others %v %v", len(got), taken[1].Left, taken[0], taken[2])
+		}
+	})
+}
+
+func TestDecode(t *testing.T) {
+	each(t, func(t *testing.T, r *Redis, q *Queue) {
+		want := ticket("some-id", tasks.Low)
+		push(t, q, want)
+		infos, err := asynq.NewInspectorFromRedisClient(r.Client()).ListPendingTasks(Name(pair, tasks.Low))
+		if err != nil || len(infos) != 1 {
+			t.Fatal(infos, err)
+		}
+		if got, err := Decode(pair, tasks.Low, infos[0].Payload); err != nil || got != want {
+			t.Errorf("got %v, %v, want %v", got, err, want)
+		}
+		if infos[0].MaxRetry < 1 || infos[0].Retention != 0 {
+			t.Errorf("max retry %d, retention %v", infos[0].MaxRetry, infos[0].Retention)
+		}
+	})
+	if _, err := Decode(pair, tasks.Low, []byte("no json")); err == nil {
+		t.Error("no error for a payload that is not ours")
+	}
+}
+
+func TestProcessAtIsRoundedUp(t *testing.T) {
+	base := time.Date(2030, 1, 1, 0, 0, 7, 0, time.UTC)
+	for _, test := range []struct{ in, want time.Duration }{
+		{0, 0}, {time.Millisecond, time.Second}, {999 * time.Millisecond, time.Second}, {time.Second, time.Second},
+	} {
+		if got := dueSecond(base.Add(test.in)); !got.Equal(base.Add(test.want)) {
+			t.Errorf("%v: %v", test.in, got)
+		}
+	}
+	each(t, func(t *testing.T, r *Redis, q *Queue) {
+		tk := ticket("t", tasks.Normal)
+		tk.RunAt = base.Add(300 * time.Millisecond)
+		heard := listen(t, q)
+		push(t, q, tk)
+		z := r.Client().ZRangeWithScores(t.Context(), key(Name(pair, tasks.Normal), "scheduled"), 0, -1).Val()
+		if len(z) != 1 || int64(z[0].Score) != base.Unix()+1 {
+			t.Errorf("scheduled: %v", z)
+		}
+		if w := <-heard; !w.At.Equal(base.Add(time.Second)) || w.Lanes != [Lanes]bool{false, true, false} {
+			t.Errorf("wake %v", w)
+		}
+		if next, err := q.NextDelayed(t.Context(), pair); err != nil || next.Unix() != base.Unix()+1 {
+			t.Errorf("next delayed %v %v", next, err)
+		}
+	})
+}
+
+// listen subscribes and returns once it is connected.
+func listen(t *testing.T, q *Queue) <-chan Wake {
+	heard, missed := make(chan Wake, 100), make(chan struct{}, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		q.Listen(ctx, func(w Wake) { heard <- w }, func() { missed <- struct{}{} })
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	<-missed
+	return heard
+}
+
+func TestOneRingForEachPair(t *testing.T) {
+	each(t, func(t *testing.T, _ *Redis, q *Queue) {
+		heard := listen(t, q)
+		other := ticket("o", tasks.Low)
+		other.Pair = tasks.Pair{Group: "g2", Kind: "mean", Target: "w1"}
+		ts := append(tickets(300), ticket("h", tasks.High), other)
+		push(t, q, ts...)
+		got := map[tasks.Pair][Lanes]bool{}
+		for range 2 {
+			w := <-heard
+			got[w.Pair] = w.Lanes
+		}
+		want := map[tasks.Pair][Lanes]bool{pair: {true, true, false}, other.Pair: {false, false, true}}
+		if !maps.Equal(got, want) {
+			t.Errorf("heard %v", got)
+		}
+		push(t, q, ticket("last", tasks.Low))
+		if w := <-heard; w.Pair != pair || w.Lanes != [Lanes]bool{false, false, true} {
+			t.Errorf("something more was rung: %v", w)
+		}
+	})
+}
+
+func TestParseWake(t *testing.T) {
+	for _, w := range []Wake{
+		{Pair: pair, Lanes: [Lanes]bool{true, false, true}},
+		{Pair: tasks.Pair{Group: "g", Kind: "a.b-c", Target: "w"}, Lanes: [Lanes]bool{false, true, false}, At: time.UnixMilli(1234567).UTC()},
+	} {
+		if got, err := parseWake(w.String()); err != nil || got != w {
+			t.Errorf("%q: %v %v", w, got, err)
+		}
+	}
+	for _, bad := range []string{"", "g k - h", "g k - h x", "g k - h 1 2"} {
+		if _, err := parseWake(bad); err == nil {
+			t.Errorf("%q parsed", bad)
+		}
+	}
+}
+
+func TestListenConnectsAgain(t *testing.T) {
+	url, srv := redistest.Start(t)
+	r, err := Open(t.Context(), url, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	q := New(r, discard)
+	heard, missed := make(chan Wake, 100), make(chan struct{}, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		q.Listen(ctx, func(w Wake) { heard <- w }, func() { missed <- struct{}{} })
+	}()
+	<-missed
+	srv.Restart()
+	<-missed
+	eventually(t, "a ring", func() bool { return q.Ring(t.Context(), pair, tasks.High) == nil })
+	if w := <-heard; w.Pair != pair {
+		t.Errorf("heard %v", w)
+	}
+	cancel()
+	<-done
+}
+
+// A client kept over FLUSHALL would not name its queues again.
+func TestQueuesAreNamedAgainAfterFlush(t *testing.T) {
+	each(t, func(t *testing.T, r *Redis, q *Queue) {
+		for range 2 {
+			r.Client().FlushAll(t.Context())
+			push(t, q, ticket("t", tasks.High))
+			names, err := asynq.NewInspectorFromRedisClient(r.Client()).Queues()
+			if err != nil || !slices.Equal(names, []string{Name(pair, tasks.High)}) {
+				t.Errorf("queues %q, %v", names, err)
+			}
+		}
+	})
+}
+
+func TestPutBackKeepsTheOrder(t *testing.T) {
+	each(t, func(t *testing.T, r *Redis, q *Queue) {
+		name := Name(pair, tasks.Normal)
+		push(t, q, tickets(5)...)
+		first, err := q.Take(t.Context(), pair, [Lanes]int{0, 3, 0})
+		if err != nil || len(first[1].Entries) != 3 || first[1].Left != 2 {
+			t.Fatal(first, err)
+		}
+		heard := listen(t, q)
+		if err := q.PutBack(t.Context(), pair, first[1].Entries); err != nil {
+			t.Fatal(err)
+		}
+		if w := <-heard; w.Lanes != [Lanes]bool{false, true, false} {
+			t.Errorf("heard %v", w)
+		}
+		for _, left := range []string{"active", "lease"} {
+			if n := r.Client().Exists(t.Context(), key(name, left)).Val(); n != 0 {
+				t.Errorf("%s still there", left)
+			}
+		}
+		again, err := q.Take(t.Context(), pair, [Lanes]int{0, 9, 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ids(t, r, name, again[1].Entries); !slices.Equal(got, []string{"0", "1", "2", "3", "4"}) {
+			t.Errorf("order %q", got)
+		}
+		for _, e := range again[1].Entries {
+			if err := q.Finish(t.Context(), name, e.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if keys := r.Client().Keys(t.Context(), key(name, "*")).Val(); len(keys) != 0 {
+			t.Errorf("left after the end: %q", keys)
+		}
+	})
+}
+
+func TestPutBackAfterFlushAddsNothing(t *testing.T) {
+	each(t, func(t *testing.T, r *Redis, q *Queue) {
+		push(t, q, tickets(2)...)
+		taken, err := q.Take(t.Context(), pair, [Lanes]int{0, 2, 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Client().FlushAll(t.Context())
+		if err := q.PutBack(t.Context(), pair, taken[1].Entries); err != nil {
+			t.Fatal(err)
+		}
+		if keys := r.Client().Keys(t.Context(), "*").Val(); len(keys) != 0 {
+			t.Errorf("keys %q", keys)
+		}
+	})
+}
+
+func TestTakeSurvivesScriptFlushAndOrphans(t *testing.T) {
+	each(t, func(t *testing.T, r *Redis, q *Queue) {
+		ctx, name := t.Context(), Name(pair, tasks.Normal)
+		push(t, q, tickets(3)...)
+		r.Client().RPush(ctx, key(name, "pending"), "orphan") // next out, without an entry
+		for want := range 3 {
+			r.Client().ScriptFlush(ctx)
+			taken, err := q.Take(ctx, pair, [Lanes]int{1, 1, 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := ids(t, r, name, taken[1].Entries); !slices.Equal(got, []string{strconv.Itoa(want)}) {
+				t.Errorf("took %q", got)
+			}
+		}
+		if n := r.Client().LLen(ctx, key(name, "active")).Val(); n != 3 {
+			t.Errorf("active: %d", n)
+		}
+	})
+}
+
+func TestPausedQueueGivesNothing(t *testing.T) {
+	each(t, func(t *testing.T, _ *Redis, q *Queue) {
+		push(t, q, tickets(1)...)
+		if err := q.Pause(t.Context(), pair, tasks.Normal); err != nil {
+			t.Fatal(err)
+		}
+		taken, err := q.Take(t.Context(), pair, [Lanes]int{1, 1, 1})
+		if err != nil || !taken[1].Paused || len(taken[1].Entries) != 0 || taken[0].Paused {
+			t.Errorf("%v %v", taken, err)
+		}
+		states, err := q.States(t.Context(), pair)
+		if err != nil || states[1] != (State{Len: 1, Paused: true}) {
+			t.Errorf("states %v %v", states, err)
+		}
+		heard := listen(t, q)
+		if err := q.Resume(t.Context(), pair, tasks.Normal); err != nil {
+			t.Fatal(err)
+		}
+		<-heard
+		if taken, err = q.Take(t.Context(), pair, [Lanes]int{0, 1, 0}); err != nil || len(taken[1].Entries) != 1 {
+			t.Errorf("%v %v", taken, err)
+		}
+	})
+}
+
+func TestWindow(t *testing.T) {
+	each(t, func(t *testing.T, r *Redis, q *Queue) {
+		ctx := t.Context()
+		q.limit = 10
+		admits := func() bool { return q.Admits(ctx, pair, tasks.Normal) }
+		for i := range 10 {
+			if !admits() {
+				t.Fatalf("full at %d", i)
+			}
+			push(t, q, tickets(1)...)
+		}
+		if admits() {
+			t.Fatal("admits above its limit")
+		}
+		if !q.Admits(ctx, pair, tasks.High) {
+			t.Error("another queue is full too")
+		}
+		other := New(r, discard) // another server
+		other.limit = 10
+		if _, err := q.Take(ctx, pair, [Lanes]int{0, 10, 0}); err != nil {
+			t.Fatal(err)
+		}
+		if other.Admits(ctx, pair, tasks.Normal) {
+			t.Error("the mark is not seen elsewhere")
+		}
+		q.window(Name(pair, tasks.Normal)).forget()
+		if admits() {
+			t.Error("admits again before a refill found nothing left")
+		}
+		if states, err := q.States(ctx, pair); err != nil || !states[1].Overflow || !q.Low(states[1]) {
+			t.Errorf("states %v %v", states, err)
+		}
+		if err := q.MarkClear(ctx, pair, tasks.Normal); err != nil {
+			t.Fatal(err)
+		}
+		if !admits() {
+			t.Error("still full")
+		}
+		eventually(t, "the other server sees it", func() bool { return other.Admits(ctx, pair, tasks.Normal) })
+	})
+}
+
+func TestWindowLooksSeldom(t *testing.T) {
+	each(t, func(t *testing.T, r *Redis, q *Queue) {
+		looks := 0
+		r.Client().AddHook(pipelines{func() { looks++ }})
+		w := q.window(Name(pair, tasks.High))
+		for range 1000 {
+			w.mu.Lock()
+			if !w.looked.IsZero() {
+				w.looked = time.Now() // time stands still
+			}
+			w.mu.Unlock()
+			if !q.Admits(t.Context(), pair, tasks.High) {
+				t.Fatal("full")
+			}
+		}
+		if looks != 1 {
+			t.Errorf("%d looks", looks)
+		}
+	})
+}
+
+// pipelines counts the looks that were sent.
+type pipelines struct{ sent func() }
+
+func (h pipelines) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (h pipelines) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (h pipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if cmds[0].Name() == "exists" { // not the greeting of a new connection
+			h.sent()
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// While Redis is away nothing is admitted, and what was refused is marked for
+// refill once it is back.
+func TestWindowWhileRedisIsAway(t *testing.T) {
+	url, srv := redistest.Start(t)
+	r, err := Open(t.Context(), url, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	q := New(r, discard)
+	srv.Kill()
+	if q.Admits(t.Context(), pair, tasks.Normal) {
+		t.Error("admits without Redis")
+	}
+	if err := q.Push(t.Context(), ticket("t", tasks.Normal)); err == nil {
+		t.Error("pushed without Redis")
+	}
+	srv.Restart()
+	eventually(t, "Redis is back", func() bool { return r.Ping(t.Context()) == nil })
+	eventually(t, "the mark is set", func() bool {
+		q.Admits(t.Context(), pair, tasks.Normal)
+		s, err := q.States(t.Context(), pair)
+		return err == nil && s[1].Overflow
+	})
+	if err := q.MarkClear(t.Context(), pair, tasks.Normal); err != nil {
+		t.Fatal(err)
+	}
+	if !q.Admits(t.Context(), pair, tasks.Normal) {
+		t.Error("still closed")
+	}
+}
+
+func TestManyWindowsAreForgotten(t *testing.T) {
+	r, err := Open(t.Context(), "", discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	q := New(r, discard)
+	for i := range manyWindows {
+		q.window(strconv.Itoa(i))
+	}
+	q.window("one more")
+	if n := len(q.windows); n != 1 {
+		t.Errorf("%d windows kept", n)
+	}
+}
+
+func TestRefillLock(t *testing.T) {
+	each(t, func(t *testing.T, r *Redis, q *Queue) {
+		began := time.Now()
+		release, ok, err := q.RefillLock(t.Context(), pair, tasks.High)
+		if !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if _, ok, _ := q.RefillLock(t.Context(), pair, tasks.High); ok {
+			t.Error("two hold it")
+		}
+		if _, ok, _ := q.RefillLock(t.Context(), pair, tasks.Low); !ok {
+			t.Error("another queue's is taken")
+		}
+		release()
+		eventually(t, "the lock is free again", func() bool {
+			_, ok, _ := q.RefillLock(t.Context(), pair, tasks.High)
+			return ok
+		})
+		// The in-process clock is clockTick exact.
+		if d := time.Since(began); d < refillEvery-2*clockTick {
+			t.Errorf("free after %v already", d)
+		}
+		_, ok, _ = q.RefillLock(t.Context(), pair, tasks.Low)
+		ttl := r.Client().PTTL(t.Context(), ownKey(Name(pair, tasks.Low), "refill")).Val()
+		if !ok && (ttl <= 0 || ttl > refillLock) {
+			t.Errorf("an abandoned lock lives %v", ttl)
+		}
+	})
+}
+
+func TestRecognize(t *testing.T) {
+	k := func(suffixes ...string) (keys []string) {
+		for _, s := range suffixes {
+			keys = append(keys, key("g:k:high", s))
+		}
+		return keys
+	}
+	for _, test := range []struct {
+		keys []string
+		want Script
+	}{
+		{k("pending", "paused", "active", "lease"), Dequeue},
+		{k("active", "lease", "t:1", "processed:2026-01-01", "processed"), Done},
+		{k("scheduled", "pending"), Forward},
+		{k("retry", "pending"), Forward},
+		{k("t:1", "pending"), enqueueNow},
+		{k("t:1", "scheduled"), enqueueLater},
+		{k("pending"), OtherScript},
+		{k("pending", "active", "paused", "lease"), OtherScript},
+		{[]string{key("a", "t:1"), key("b", "pending")}, OtherScript},
+		{[]string{"firmlight:{a}:t:1", "firmlight:{a}:pending"}, OtherScript},
+		{nil, OtherScript},
+	} {
+		if got, _ := Recognize(test.keys); got != test.want {
+			t.Errorf("%q: %d, want %d", test.keys, got, test.want)
+		}
+	}
+}
+
+func TestOpen(t *testing.T) {
+	for _, bad := range []string{"http://x", "redis://h:1/notanumber", "::"} {
+		if r, err := Open(t.Context(), bad, discard); err == nil {
+			r.Close()
+			t.Errorf("%q opened", bad)
+		}
+	}
+	r, err := Open(t.Context(), "", discard)
+	if err != nil || !r.Embedded() || r.Ping(t.Context()) != nil {
+		t.Fatalf("embedded: %v", err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error("second close:", err)
+	}
+	if r.Ping(t.Context()) == nil {
+		t.Error("answers after Close")
+	}
+	// A Redis that is away, in each of its forms, is no error.
+	for _, url := range []string{
+		"redis://127.0.0.1:1/0?max_retries=-1", "redis://127.0.0.1:1?addr=127.0.0.1:2&max_redirects=1",
+		"redis://127.0.0.1:1?master_name=m&max_retries=-1",
+	} {
+		r, err := Open(t.Context(), url, discard)
+		if err != nil {
+			t.Errorf("%s: %v", url, err)
+			continue
+		}
+		if r.Embedded() {
+			t.Error("embedded")
+		}
+		r.Close()
+	}
+}
