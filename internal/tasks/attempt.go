@@ -128,7 +128,7 @@ func attemptOf(t Task, history []Entry, session string, attempt int) (mine, acce
 		switch e.Event {
 		case EvAssigned:
 			mine = true
-		case EvRetried, EvRejected, EvSucceeded, EvFailed:
+		case EvRetried, EvRejected, EvFailed, EvCancelled:
 			accepted = true
 		}
 	}

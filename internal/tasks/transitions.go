@@ -278,6 +278,9 @@ func RetryByHand(t Task, now time.Time) Transition {
 	if t.Error != nil {
 		ended.Detail = t.Error.Code + ": " + t.Error.Message
 	}
+	if t.Accepted != t.Attempt {
+		ended.Session = "" // no result ended it, so none is acknowledged again (attemptOf)
+	}
 	tr.History = []Entry{ended, {At: now, Event: EvRetriedByHand}}
 	if t.Attempt > 0 {
 		tr.History = left(t, tr.History...)

@@ -1,0 +1,243 @@
+// Package app wires the parts of a server together and starts and stops them in
+// order. Only it and the mains see everything.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/firmlight/firmlight/internal/auth"
+	"github.com/firmlight/firmlight/internal/config"
+	"github.com/firmlight/firmlight/internal/dispatch"
+	"github.com/firmlight/firmlight/internal/failover"
+	"github.com/firmlight/firmlight/internal/groups"
+	"github.com/firmlight/firmlight/internal/httpapi"
+	"github.com/firmlight/firmlight/internal/live"
+	"github.com/firmlight/firmlight/internal/queue"
+	"github.com/firmlight/firmlight/internal/store/sqlite"
+	"github.com/firmlight/firmlight/internal/tasks"
+	"github.com/firmlight/firmlight/internal/workers"
+	"github.com/firmlight/firmlight/workload"
+)
+
+// restartGrace is what every session gets when an embedded server starts: its
+// workers find the address again within it.
+const restartGrace = 10 * time.Second
+
+// App is one server.
+type App struct {
+	cfg config.Config
+	log *slog.Logger
+	id  string // of this process
+
+	store      *sqlite.DB
+	redis      *queue.Redis
+	control    *control
+	auth       *auth.Service
+	groups     *groups.Service
+	live       *live.Hub
+	tasks      *tasks.Service
+	hub        *workers.Hub
+	dispatcher *dispatch.Dispatcher
+	failover   *failover.Runner
+	api        *httpapi.API
+	front      *front
+
+	stops []step // of what has started, in order of start
+}
+
+// step is one part's stop, with its name for the log.
+type step struct {
+	name string
+	stop func(context.Context) error
+}
+
+// New returns a server that is not started.
+func New(cfg config.Config, log *slog.Logger) *App {
+	return &App{cfg: cfg, log: log, id: uuid.Must(uuid.NewV7()).String()}
+}
+
+// URL is where the server listens, once started.
+func (a *App) URL() string { return "http://" + a.front.public.Addr().String() }
+
+// Start returns when the server serves, or with the first error, having stopped
+// what had started.
+func (a *App) Start(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
+		}
+	}()
+	// Listen first: a taken port is found before anything else is touched.
+	if a.front, err = listen(ctx, a.cfg, a.log); err != nil {
+		return err
+	}
+	a.started("listener", a.front.close)
+	if err := a.openStores(ctx); err != nil {
+		return err
+	}
+	if err := a.wire(ctx); err != nil {
+		return err
+	}
+	if err := a.reviveSessions(ctx); err != nil {
+		return err
+	}
+	return a.startParts(ctx)
+}
+
+func (a *App) started(name string, stop func(context.Context) error) {
+	a.stops = append(a.stops, step{name, stop})
+}
+
+// Stop stops what has started, in reverse order (invariant 7): no new
+// connections; drain the workers; stop consumers and jobs; flush; close the
+// stores. It may be called twice.
+func (a *App) Stop(ctx context.Context) error {
+	var errs []error
+	for len(a.stops) > 0 {
+		last := a.stops[len(a.stops)-1]
+		a.stops = a.stops[:len(a.stops)-1]
+		began := time.Now()
+		if err := last.stop(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", last.name, err))
+		}
+		a.log.DebugContext(ctx, "stopped", "part", last.name, "took", time.Since(began))
+	}
+	return errors.Join(errs...)
+}
+
+func (a *App) openStores(ctx context.Context) (err error) {
+	if err := os.MkdirAll(a.cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	if a.store, err = sqlite.Open(ctx, a.cfg.DataDir, a.log); err != nil {
+		return err
+	}
+	a.started("store", func(context.Context) error { return a.store.Close() })
+	if a.redis, err = queue.Open(ctx, a.cfg.RedisURL, a.log); err != nil {
+		return err
+	}
+	a.started("redis", func(context.Context) error { return a.redis.Close() })
+	return nil
+}
+
+// wire builds the parts, bottom up.
+func (a *App) wire(ctx context.Context) error {
+	secret, err := secretOf(a.cfg)
+	if err != nil {
+		return err
+	}
+	if a.auth, err = auth.NewService(auth.Options{
+		Store: a.store, Memberships: a.store, Throttle: auth.NewThrottle(time.Now), Secret: secret,
+		AccessTTL: a.cfg.AccessTokenTTL, RefreshTTL: a.cfg.RefreshTokenTTL,
+		Hash: auth.HashParams{
+			MemoryKiB: a.cfg.Argon2MemoryKiB, Iterations: a.cfg.Argon2Iterations, Parallelism: a.cfg.Argon2Parallelism,
+		},
+		HashesAtOnce: 2, Registration: a.cfg.Registration == "open", Now: time.Now, Log: a.log,
+	}); err != nil {
+		return err
+	}
+	a.groups = groups.NewService(a.store, a.store, time.Now)
+	a.live = live.NewHub(live.DefaultTiming, nil) // one server: SQLite is locked
+	q := queue.New(a.redis, a.log)
+	a.control = newControl(a.redis.Client(), a.id, a.store, a.log)
+	a.tasks = tasks.NewService(tasks.Deps{
+		Store: a.store, Payloads: a.store, Counts: a.store, Queue: q, Events: a.live, Workers: a.control,
+		Kinds: workload.Builtin(workload.Options{}), Server: a.id, Logger: a.log, Retention: a.retention,
+	})
+	a.hub = workers.NewHub(workers.HubOptions{
+		Store: a.store, Tasks: a.tasks, Server: a.id, Ping: a.cfg.WorkerPing, Timeout: a.cfg.WorkerTimeout,
+		Grace: a.cfg.WorkerGrace, Drain: a.cfg.ShutdownTimeout / 2, Logger: a.log,
+		OnChange: func(groups, kinds []string) { a.dispatcher.Changed(groups, kinds) },
+		OnResume: a.control.resumed,
+	})
+	a.control.hub = a.hub
+	a.auth.OnTokenRevoked(a.control.revoked)
+	a.dispatcher = dispatch.New(dispatch.Options{
+		Queue: q, Slots: dispatch.HubSlots(a.hub), Tasks: a.tasks, Server: a.id, Logger: a.log,
+	})
+	a.failover = failover.New(failover.Deps{
+		Server: workers.Server{ID: a.id, Address: a.URL(), Started: time.Now()}, Tasks: a.tasks, Sessions: a.store,
+		Cluster: a.store, Hub: a.hub, Grace: a.cfg.WorkerGrace, KeepMetadata: a.cfg.MetadataRetention,
+		PruneStats: a.store.PruneStats, Log: a.log,
+	})
+	a.api = httpapi.New(httpapi.Deps{
+		Log: a.log, Auth: a.auth, Groups: a.groups, TrustedProxies: a.cfg.TrustedProxies,
+		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,
+		Tasks: a.tasks, Sessions: a.store, Workers: a.hub, Live: a.live,
+	})
+	return a.prepareAdmin(ctx)
+}
+
+// retention is a group's own retention of payloads.
+func (a *App) retention(ctx context.Context, group string) (*time.Duration, error) {
+	g, err := a.groups.Get(ctx, group)
+	return g.ResultRetention, err
+}
+
+// prepareAdmin makes the configured first administrator, or logs the way to one.
+func (a *App) prepareAdmin(ctx context.Context) error {
+	var first *auth.Registration
+	if a.cfg.AdminUsername != "" {
+		first = &auth.Registration{
+			Username: a.cfg.AdminUsername, Email: a.cfg.AdminEmail, Password: a.cfg.AdminPassword,
+		}
+	}
+	code, err := a.auth.PrepareAdmin(ctx, first)
+	if err == nil && code != "" {
+		base := a.cfg.PublicURL
+		if base == "" {
+			base = a.URL()
+		}
+		a.log.InfoContext(ctx, "no administrator yet: make the first one once with this link", "link", base+"/setup?code="+code)
+	}
+	return err
+}
+
+// reviveSessions gives the sessions of the process before this one time to come
+// back: the data directory is locked, so all of them were its.
+func (a *App) reviveSessions(ctx context.Context) error {
+	left, err := a.store.List(ctx, workers.Filter{States: []workers.State{workers.Connected, workers.Grace}})
+	if err != nil {
+		return err
+	}
+	servers, err := a.store.Servers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range servers {
+		if err := a.store.RemoveServer(ctx, s.ID); err != nil {
+			return err
+		}
+	}
+	return failover.PartAll(ctx, a.store, left, restartGrace)
+}
+
+// startParts starts what runs, from what others need to what needs others.
+func (a *App) startParts(ctx context.Context) error {
+	for _, p := range []struct {
+		name string
+		part interface {
+			Start(context.Context) error
+			Stop(context.Context) error
+		}
+	}{
+		{"live", a.live}, {"tasks", a.tasks}, {"control", a.control}, {"failover", a.failover},
+		{"dispatcher", a.dispatcher}, {"workers", a.hub},
+	} {
+		if err := p.part.Start(ctx); err != nil {
+			return fmt.Errorf("start %s: %w", p.name, err)
+		}
+		a.started(p.name, p.part.Stop)
+	}
+	a.front.serve(a.api)
+	a.started("http", a.front.shutdown)
+	a.log.InfoContext(ctx, "server is ready", "url", a.URL(), "server", a.id)
+	return nil
+}

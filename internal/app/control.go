@@ -1,0 +1,155 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/firmlight/firmlight/internal/tasks"
+	"github.com/firmlight/firmlight/internal/workers"
+	"github.com/firmlight/firmlight/protocol"
+)
+
+// control reaches worker sessions on whichever server they are: at once where
+// they are here, by Redis pub/sub otherwise. A message that is lost costs time
+// only: cancels and resumes are healed by cron.
+type control struct {
+	redis    redis.UniversalClient
+	server   string
+	sessions workers.Store
+	log      *slog.Logger
+	hub      *workers.Hub // set before Start
+
+	mu     sync.Mutex // guards cancel
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+var _ tasks.Workers = (*control)(nil)
+
+const (
+	controlChannel = "firmlight:control"
+	publishTime    = 2 * time.Second
+)
+
+// order is one message to the other servers. One field of Cancel, Evict and
+// Token is set.
+type order struct {
+	From    string     `json:"from"`
+	Cancel  tasks.Task `json:"cancel,omitzero"`
+	Reason  string     `json:"reason,omitempty"`
+	Session string     `json:"session,omitempty"` // resumed elsewhere, with this epoch
+	Epoch   int64      `json:"epoch,omitempty"`
+	Token   string     `json:"token,omitempty"` // revoked
+}
+
+func newControl(c redis.UniversalClient, server string, sessions workers.Store, log *slog.Logger) *control {
+	return &control{redis: c, server: server, sessions: sessions, log: log}
+}
+
+// Start listens to the other servers.
+func (c *control) Start(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	c.mu.Lock()
+	c.cancel = cancel
+	c.mu.Unlock()
+	sub := c.redis.Subscribe(ctx, controlChannel)
+	c.wg.Go(func() {
+		defer func() { _ = sub.Close() }()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case m, ok := <-sub.Channel():
+				if !ok {
+					return
+				}
+				c.obey(ctx, m.Payload)
+			}
+		}
+	})
+	return nil
+}
+
+// Stop ends the listening.
+func (c *control) Stop(context.Context) error {
+	c.mu.Lock()
+	if c.cancel != nil {
+		c.cancel()
+	}
+	c.mu.Unlock()
+	c.wg.Wait()
+	return nil
+}
+
+func (c *control) obey(ctx context.Context, payload string) {
+	var o order
+	if err := json.Unmarshal([]byte(payload), &o); err != nil {
+		c.log.WarnContext(ctx, "control message not understood", "error", err)
+		return
+	}
+	if o.From == c.server {
+		return
+	}
+	switch {
+	case o.Cancel.ID != "":
+		c.hub.Cancel(o.Cancel, o.Reason)
+	case o.Session != "":
+		c.hub.Evict(o.Session, o.Epoch)
+	case o.Token != "":
+		c.hub.CloseToken(o.Token, protocol.CloseUnauthorized)
+	}
+}
+
+func (c *control) publish(o order) {
+	o.From = c.server
+	data, err := json.Marshal(o)
+	ctx, cancel := context.WithTimeout(context.Background(), publishTime)
+	defer cancel()
+	if err == nil {
+		err = c.redis.Publish(ctx, controlChannel, data).Err()
+	}
+	if err != nil {
+		c.log.WarnContext(ctx, "other servers not told; cron heals it", "error", err)
+	}
+}
+
+// Cancel asks the session that runs an attempt to stop it.
+func (c *control) Cancel(t tasks.Task, reason string) {
+	if c.hub.Cancel(t, reason) || t.Server == c.server {
+		return
+	}
+	c.publish(order{Cancel: tasks.Task{ID: t.ID, Attempt: t.Attempt, Session: t.Session}, Reason: reason})
+}
+
+// resumed tells the server that had a session before to let go of it.
+func (c *control) resumed(session string, epoch int64) {
+	c.publish(order{Session: session, Epoch: epoch})
+}
+
+// revoked closes the sessions of a token, here and elsewhere.
+func (c *control) revoked(token string) {
+	c.hub.CloseToken(token, protocol.CloseUnauthorized)
+	c.publish(order{Token: token})
+}
+
+// Connected returns the ids of the workers connected for a group and kind.
+func (c *control) Connected(ctx context.Context, group, kind string) ([]string, error) {
+	ss, err := c.sessions.List(ctx, workers.Filter{States: []workers.State{workers.Connected}, Group: group, Kind: kind})
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, s := range ss {
+		if s.Slots > 0 && !s.Draining {
+			ids = append(ids, s.Worker)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
+}

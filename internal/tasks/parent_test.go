@@ -1,0 +1,237 @@
+package tasks_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/firmlight/firmlight/internal/tasks"
+	"github.com/firmlight/firmlight/protocol"
+)
+
+// children returns a parent's parts once there are n.
+func (f *fixture) children(tb testing.TB, parent string, n int) []tasks.Task {
+	tb.Helper()
+	f.until(tb, parent, func(t tasks.Task) bool { return t.Phase != tasks.Splitting })
+	cs, err := f.Children(tb.Context(), parent, -1, 10_000)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if len(cs) != n {
+		tb.Fatalf("%d parts, want %d", len(cs), n)
+	}
+	return cs
+}
+
+// run claims a task and ends it.
+func (f *fixture) run(tb testing.TB, t tasks.Task, status protocol.ResultStatus, output string) {
+	tb.Helper()
+	c, ok := f.claim(tb, t, "s", 1)
+	if !ok {
+		tb.Fatalf("not claimed: %+v", f.get(tb, t.ID))
+	}
+	if a := f.result(tb, c.Task, status, output); !a.Accepted {
+		tb.Fatalf("result refused: %+v", a)
+	}
+}
+
+func (f *fixture) ended(tb testing.TB, id string, want tasks.Status) tasks.Task {
+	tb.Helper()
+	t := f.until(tb, id, func(t tasks.Task) bool { return t.Status.Ended() })
+	if t.Status != want {
+		tb.Fatalf("task is %s, want %s: %+v", t.Status, want, t.Error)
+	}
+	return t
+}
+
+func inputs(n int) []json.RawMessage {
+	in := make([]json.RawMessage, n)
+	for i := range in {
+		in[i] = json.RawMessage(fmt.Sprint(i))
+	}
+	return in
+}
+
+func TestEveryReduce(t *testing.T) {
+	for name, want := range map[string]string{
+		"":        `[0,1,2]`, // collect is the default of inputs
+		"collect": `[0,1,2]`,
+		"sum":     `3`,
+		"none":    `null`,
+	} {
+		t.Run("reduce "+name, func(t *testing.T) {
+			f := newFixture(t)
+			p := f.submit(t, tasks.Spec{Kind: "echo", Inputs: inputs(3), Reduce: name})
+			for _, c := range f.children(t, p.ID, 3) {
+				f.run(t, c, protocol.Succeeded, fmt.Sprint(c.Index))
+			}
+			out, err := f.Output(t.Context(), f.ended(t, p.ID, tasks.Succeeded))
+			if err != nil || string(out) != want {
+				t.Fatalf("output %s, %v; want %s", out, err, want)
+			}
+		})
+	}
+}
+
+func TestReduceOnWorker(t *testing.T) {
+	f := newFixture(t)
+	p := f.submit(t, tasks.Spec{Kind: "echo", Inputs: inputs(2), ReduceKind: "glue"})
+	for _, c := range f.children(t, p.ID, 2) {
+		f.run(t, c, protocol.Succeeded, fmt.Sprint(c.Index))
+	}
+	f.until(t, p.ID, func(t tasks.Task) bool { return t.Phase == tasks.Reducing })
+	var glue tasks.Ticket
+	f.until(t, p.ID, func(tasks.Task) bool {
+		for _, tk := range f.queue.take() {
+			if tk.Pair.Kind == "glue" {
+				glue = tk
+			}
+		}
+		return glue.Task != ""
+	})
+	g := f.get(t, glue.Task)
+	c, ok := f.claim(t, g, "s", 1)
+	if !ok || string(c.Input) != `[0,1]` {
+		t.Fatalf("the reduce was given %s (claimed: %v)", c.Input, ok)
+	}
+	counts, err := f.ChildCounts(t.Context(), p.ID)
+	if err != nil || counts[tasks.Succeeded] != 2 || counts[tasks.Running] != 0 {
+		t.Fatalf("the reduce counts among the parts: %v, %v", counts, err)
+	}
+	f.result(t, c.Task, protocol.Succeeded, `"glued"`)
+	out, err := f.Output(t.Context(), f.ended(t, p.ID, tasks.Succeeded))
+	if err != nil || string(out) != `"glued"` {
+		t.Fatalf("output %s, %v", out, err)
+	}
+}
+
+func TestParentFailsWithItsChildren(t *testing.T) {
+	f := newFixture(t)
+	p := f.submit(t, tasks.Spec{Kind: "echo", Inputs: inputs(4), AllowFailures: 1, MaxAttempts: 1})
+	cs := f.children(t, p.ID, 4)
+	f.run(t, cs[0], protocol.Failed, "first")
+	if got := f.get(t, p.ID); got.Status.Ended() {
+		t.Fatal("one failure was allowed")
+	}
+	running, _ := f.claim(t, cs[2], "s", 1)
+	f.run(t, cs[1], protocol.Failed, "second")
+	got := f.ended(t, p.ID, tasks.Failed)
+	if got.Error.Code != tasks.CodeChildFailed || !strings.Contains(got.Error.Message, "first") {
+		t.Fatalf("error %+v", got.Error)
+	}
+	f.ended(t, cs[3].ID, tasks.Cancelled)
+	f.until(t, running.Task.ID, func(t tasks.Task) bool { return !t.CancelRequestedAt.IsZero() })
+	f.wire.mu.Lock()
+	defer f.wire.mu.Unlock()
+	if len(f.wire.cancels) != 1 || f.wire.cancels[0] != running.Task.ID+" requested" {
+		t.Fatalf("cancels sent: %v", f.wire.cancels)
+	}
+}
+
+func TestAllowedFailureLeavesNull(t *testing.T) {
+	f := newFixture(t)
+	p := f.submit(t, tasks.Spec{Kind: "echo", Inputs: inputs(2), AllowFailures: 1, MaxAttempts: 1})
+	cs := f.children(t, p.ID, 2)
+	f.run(t, cs[0], protocol.Failed, "no")
+	f.run(t, cs[1], protocol.Succeeded, `1`)
+	out, err := f.Output(t.Context(), f.ended(t, p.ID, tasks.Succeeded))
+	if err != nil || string(out) != `[null,1]` {
+		t.Fatalf("output %s, %v", out, err)
+	}
+}
+
+func TestCancelAndRetryOfAParent(t *testing.T) {
+	f := newFixture(t)
+	p := f.submit(t, tasks.Spec{Kind: "echo", Inputs: inputs(3)})
+	cs := f.children(t, p.ID, 3)
+	f.run(t, cs[0], protocol.Succeeded, `"kept"`)
+	if _, err := f.Cancel(t.Context(), f.get(t, p.ID)); err != nil {
+		t.Fatal(err)
+	}
+	got := f.ended(t, p.ID, tasks.Cancelled)
+	f.ended(t, cs[1].ID, tasks.Cancelled)
+	f.ended(t, cs[2].ID, tasks.Cancelled)
+	if _, err := f.Retry(t.Context(), got); err != nil {
+		t.Fatal(err)
+	}
+	f.until(t, p.ID, func(t tasks.Task) bool { return t.Phase == tasks.Open })
+	for _, c := range cs[1:] {
+		f.run(t, f.get(t, c.ID), protocol.Succeeded, `"again"`)
+	}
+	out, err := f.Output(t.Context(), f.ended(t, p.ID, tasks.Succeeded))
+	if err != nil || string(out) != `["kept","again","again"]` {
+		t.Fatalf("output %s, %v", out, err)
+	}
+}
+
+func TestSplitOfBadInputFails(t *testing.T) {
+	f := newFixture(t)
+	p := f.submit(t, tasks.Spec{
+		Kind: "factorize", Input: json.RawMessage(`{"n":"one"}`), Split: &tasks.SplitSpec{Parts: 3},
+	})
+	if got := f.ended(t, p.ID, tasks.Failed); got.Error.Code != "bad_input" {
+		t.Fatalf("error %+v", got.Error)
+	}
+}
+
+func TestBroadcastNamesItsWorkers(t *testing.T) {
+	f := newFixture(t)
+	spec := tasks.Spec{Kind: "echo", Input: json.RawMessage(`"hello"`), Broadcast: true}
+	if out := f.Submit(t.Context(), "user", "group", []tasks.Spec{spec}); out[0].Err == nil {
+		t.Fatal("a broadcast without workers was accepted")
+	}
+	f.wire.connected = []string{"worker-s", "worker-other"}
+	p := f.submit(t, spec)
+	cs := f.children(t, p.ID, 2)
+	if _, ok := f.claim(t, cs[1], "s", 1); ok {
+		t.Fatal("a worker took another one's part")
+	}
+	f.run(t, cs[0], protocol.Succeeded, `"hi"`)
+	if got := f.get(t, p.ID); got.Status.Ended() {
+		t.Fatal("ended without the other worker")
+	}
+}
+
+func TestInterruptedSplitIsDoneAgain(t *testing.T) {
+	f := newFixture(t)
+	p := f.submit(t, tasks.Spec{Kind: "echo", Inputs: inputs(20)})
+	cs := f.children(t, p.ID, 20)
+	// As after a crash between the last insert and the opening.
+	if _, ok, err := f.store.Apply(t.Context(), tasks.Transition{
+		Task: p.ID, If: tasks.Where{tasks.Eq(tasks.ColPhase, tasks.Open)},
+		Set: []tasks.Assign{tasks.Set(tasks.ColPhase, tasks.Splitting)},
+	}); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	f.queue.take()
+	if err := f.MoveParents(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again := f.children(t, p.ID, 20)
+	for i := range cs {
+		if cs[i].ID != again[i].ID {
+			t.Fatal("a part was inserted twice")
+		}
+	}
+}
+
+func TestChildIsRetriedOnlyWhileTheParentIsOpen(t *testing.T) {
+	f := newFixture(t)
+	p := f.submit(t, tasks.Spec{Kind: "echo", Inputs: inputs(2), MaxAttempts: 1, AllowFailures: 1})
+	cs := f.children(t, p.ID, 2)
+	f.run(t, cs[0], protocol.Failed, "once")
+	gen := f.get(t, p.ID).Gen
+	if _, err := f.Retry(t.Context(), f.get(t, cs[0].ID)); err != nil {
+		t.Fatal(err)
+	}
+	if f.get(t, p.ID).Gen == gen {
+		t.Fatal("gen was not raised")
+	}
+	f.run(t, f.get(t, cs[0].ID), protocol.Failed, "twice")
+	f.run(t, cs[1], protocol.Succeeded, `1`)
+	f.ended(t, p.ID, tasks.Succeeded)
+	if _, err := f.Retry(t.Context(), f.get(t, cs[0].ID)); err == nil {
+		t.Fatal("a part of an ended parent was retried alone")
+	}
+}
