@@ -7,8 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -479,27 +477,6 @@ func TestConfiguredAdmin(t *testing.T) {
 	}
 	if p, err := f.Login(ctx, "root", password, home); err != nil || !p.User.Admin {
 		t.Errorf("%+v, %v", p.User, err)
-	}
-}
-
-func TestSecretFile(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data")
-	first, err := auth.LoadSecret(dir)
-	if err != nil || len(first) < 32 {
-		t.Fatalf("%d bytes, %v", len(first), err)
-	}
-	if again, err := auth.LoadSecret(dir); err != nil || !bytes.Equal(first, again) {
-		t.Errorf("not kept: %v", err)
-	}
-	info, err := os.Stat(filepath.Join(dir, "secret"))
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v", info.Mode(), err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("short"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := auth.LoadSecret(dir); err == nil {
-		t.Error("a short secret was taken")
 	}
 }
 
