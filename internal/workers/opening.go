@@ -97,8 +97,9 @@ func readHello(conn Conn, id Identity) (g greeting, err error) {
 	return g, nil
 }
 
+// sorted returns names in order and once each; never nil, which JSON calls null.
 func sorted(names []string) []string {
-	names = slices.Clone(names)
+	names = append([]string{}, names...)
 	slices.Sort(names)
 	return slices.Compact(names)
 }
