@@ -37,6 +37,7 @@ type App struct {
 	id  string // of this process
 
 	store      *sqlite.DB
+	sessions   workers.Store
 	redis      *queue.Redis
 	control    *control
 	auth       *auth.Service
@@ -119,6 +120,7 @@ func (a *App) openStores(ctx context.Context) (err error) {
 	if a.store, err = sqlite.Open(ctx, a.cfg.DataDir, a.log); err != nil {
 		return err
 	}
+	a.sessions = a.store.Sessions()
 	a.started("store", func(context.Context) error { return a.store.Close() })
 	if a.redis, err = queue.Open(ctx, a.cfg.RedisURL, a.log); err != nil {
 		return err
@@ -129,7 +131,7 @@ func (a *App) openStores(ctx context.Context) (err error) {
 
 // wire builds the parts, bottom up.
 func (a *App) wire(ctx context.Context) error {
-	secret, err := secretOf(a.cfg)
+	secret, err := a.secret()
 	if err != nil {
 		return err
 	}
@@ -146,13 +148,13 @@ func (a *App) wire(ctx context.Context) error {
 	a.groups = groups.NewService(a.store, a.store, time.Now)
 	a.live = live.NewHub(live.DefaultTiming, nil) // one server: SQLite is locked
 	q := queue.New(a.redis, a.log)
-	a.control = newControl(a.redis.Client(), a.id, a.store, a.log)
+	a.control = newControl(a.redis.Client(), a.id, a.sessions, a.log)
 	a.tasks = tasks.NewService(tasks.Deps{
 		Store: a.store, Payloads: a.store, Counts: a.store, Queue: q, Events: a.live, Workers: a.control,
 		Kinds: workload.Builtin(workload.Options{}), Server: a.id, Logger: a.log, Retention: a.retention,
 	})
 	a.hub = workers.NewHub(workers.HubOptions{
-		Store: a.store, Tasks: a.tasks, Server: a.id, Ping: a.cfg.WorkerPing, Timeout: a.cfg.WorkerTimeout,
+		Store: a.sessions, Tasks: a.tasks, Server: a.id, Ping: a.cfg.WorkerPing, Timeout: a.cfg.WorkerTimeout,
 		Grace: a.cfg.WorkerGrace, Drain: a.cfg.ShutdownTimeout / 2, Logger: a.log,
 		OnChange: func(groups, kinds []string) { a.dispatcher.Changed(groups, kinds) },
 		OnResume: a.control.resumed,
@@ -160,19 +162,39 @@ func (a *App) wire(ctx context.Context) error {
 	a.control.hub = a.hub
 	a.auth.OnTokenRevoked(a.control.revoked)
 	a.dispatcher = dispatch.New(dispatch.Options{
-		Queue: q, Slots: dispatch.HubSlots(a.hub), Tasks: a.tasks, Server: a.id, Logger: a.log,
+		Queue: q, Slots: dispatch.SlotsOf[*workers.Slot](a.hub), Tasks: a.tasks, Server: a.id, Logger: a.log,
 	})
 	a.failover = failover.New(failover.Deps{
-		Server: workers.Server{ID: a.id, Address: a.URL(), Started: time.Now()}, Tasks: a.tasks, Sessions: a.store,
+		Server: workers.Server{ID: a.id, Address: a.URL(), Started: time.Now()}, Tasks: a.tasks, Sessions: a.sessions,
 		Cluster: a.store, Hub: a.hub, Grace: a.cfg.WorkerGrace, KeepMetadata: a.cfg.MetadataRetention,
 		PruneStats: a.store.PruneStats, Log: a.log,
 	})
 	a.api = httpapi.New(httpapi.Deps{
 		Log: a.log, Auth: a.auth, Groups: a.groups, TrustedProxies: a.cfg.TrustedProxies,
 		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,
-		Tasks: a.tasks, Sessions: a.store, Workers: a.hub, Live: a.live,
+		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live,
+		Ready: a.ready, Behind: a.store.QueueDelay,
 	})
 	return a.prepareAdmin(ctx)
+}
+
+// secret is what tokens are signed with.
+func (a *App) secret() ([]byte, error) {
+	if a.cfg.Secret != "" {
+		return []byte(a.cfg.Secret), nil
+	}
+	return auth.LoadSecret(a.cfg.DataDir)
+}
+
+// ready reports what does not answer of store and Redis.
+func (a *App) ready(ctx context.Context) error {
+	if _, err := a.store.Servers(ctx); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if err := a.redis.Ping(ctx); err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	return nil
 }
 
 // retention is a group's own retention of payloads.
@@ -203,7 +225,7 @@ func (a *App) prepareAdmin(ctx context.Context) error {
 // reviveSessions gives the sessions of the process before this one time to come
 // back: the data directory is locked, so all of them were its.
 func (a *App) reviveSessions(ctx context.Context) error {
-	left, err := a.store.List(ctx, workers.Filter{States: []workers.State{workers.Connected, workers.Grace}})
+	left, err := a.sessions.List(ctx, workers.Filter{States: []workers.State{workers.Connected, workers.Grace}})
 	if err != nil {
 		return err
 	}
@@ -216,7 +238,7 @@ func (a *App) reviveSessions(ctx context.Context) error {
 			return err
 		}
 	}
-	return failover.PartAll(ctx, a.store, left, restartGrace)
+	return failover.PartAll(ctx, a.sessions, left, restartGrace)
 }
 
 // startParts starts what runs, from what others need to what needs others.

@@ -47,6 +47,7 @@ type Config struct {
 	WorkerTimeout time.Duration `default:"7s" help:"Silence after which a worker's connection counts as lost."`
 	WorkerGrace   time.Duration `default:"3s" help:"How long a lost worker may take to come back before its tasks go elsewhere."`
 
+	MetricsListen   string        `help:"Address and port of a private listener with profiles (pprof), open to whoever reaches it. Default: none."`
 	ShutdownTimeout time.Duration `default:"30s" help:"How long a stop waits for workers to finish."`
 	LogLevel        string        `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error; debug has every request."`
 	LogFormat       string        `default:"text" enum:"text,json" help:"text or json."`

@@ -17,8 +17,8 @@ func (r *Runner) auditOwn(ctx context.Context) error {
 		return err
 	}
 	here := map[string]bool{}
-	for _, id := range r.Hub.SessionIDs() {
-		here[id] = true
+	for _, s := range r.Hub.Snapshot() {
+		here[s.ID] = true
 	}
 	for _, o := range owned {
 		if !here[o.Session] {

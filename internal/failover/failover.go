@@ -33,8 +33,8 @@ type Hub interface {
 	Stalled(bool)
 	// DropForeign closes the sessions that the store says are no longer ours.
 	DropForeign(ctx context.Context) error
-	// SessionIDs lists the sessions connected here.
-	SessionIDs() []string
+	// Snapshot lists the sessions connected here.
+	Snapshot() []workers.SessionInfo
 	// Knows lists a session's open attempts and claims under way.
 	Knows(session string) map[protocol.AttemptRef]bool
 }

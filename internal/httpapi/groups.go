@@ -103,12 +103,12 @@ func (a *API) listGroups(ctx context.Context, in *listRequest) (*groupList, erro
 	return &groupList{Body: listOf(rows, in.Limit, func(m groups.Mine) string { return m.ID }, showGroup)}, nil
 }
 
-func (a *API) getGroup(ctx context.Context, in *idRequest) (*groupAnswer, error) {
+func (a *API) getGroup(ctx context.Context, in *IDRequest) (*groupAnswer, error) {
 	return groupOrError(a.deps.Groups.Authorize(ctx, caller(ctx), in.ID, auth.View))
 }
 
 type updateGroupRequest struct {
-	idRequest
+	IDRequest
 	Body struct {
 		Name             *string         `json:"name,omitempty" doc:"3 to 50 characters"`
 		Description      *string         `json:"description,omitempty" doc:"At most 300 characters"`
@@ -137,7 +137,7 @@ func showMember(m groups.Membership) GroupMember {
 }
 
 type listOfGroupRequest struct {
-	idRequest
+	IDRequest
 	Page
 }
 

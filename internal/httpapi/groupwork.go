@@ -144,7 +144,7 @@ type MemberStats struct {
 var windows = map[string]time.Duration{"1h": time.Hour, "24h": 24 * time.Hour, "7d": 7 * 24 * time.Hour}
 
 type getStatsRequest struct {
-	idRequest
+	IDRequest
 	Window string `query:"window" enum:"1h,24h,7d" default:"24h" doc:"To the full hour"`
 }
 

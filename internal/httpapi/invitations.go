@@ -58,7 +58,7 @@ func showInvitation(i groups.Invitation) Invitation {
 }
 
 type inviteRequest struct {
-	idRequest
+	IDRequest
 	Body struct {
 		Username string `json:"username" minLength:"1" maxLength:"32"`
 	}
@@ -88,10 +88,10 @@ func (a *API) listInvitations(ctx context.Context, in *listRequest) (*invitation
 	return &invitationList{Body: listOf(rows, in.Limit, func(i groups.Invitation) string { return i.ID }, showInvitation)}, nil
 }
 
-func (a *API) acceptInvitation(ctx context.Context, in *idRequest) (*struct{}, error) {
+func (a *API) acceptInvitation(ctx context.Context, in *IDRequest) (*struct{}, error) {
 	return nil, a.deps.Groups.Answer(ctx, caller(ctx), in.ID, true)
 }
 
-func (a *API) declineInvitation(ctx context.Context, in *idRequest) (*struct{}, error) {
+func (a *API) declineInvitation(ctx context.Context, in *IDRequest) (*struct{}, error) {
 	return nil, a.deps.Groups.Answer(ctx, caller(ctx), in.ID, false)
 }

@@ -48,11 +48,11 @@ func (a *API) ownTask(ctx context.Context, id string) (tasks.Task, error) {
 	return t, err
 }
 
-func (a *API) cancelTask(ctx context.Context, in *idRequest) (*taskAnswer, error) {
+func (a *API) cancelTask(ctx context.Context, in *IDRequest) (*taskAnswer, error) {
 	return a.act(ctx, in.ID, a.deps.Tasks.Cancel)
 }
 
-func (a *API) retryTask(ctx context.Context, in *idRequest) (*taskAnswer, error) {
+func (a *API) retryTask(ctx context.Context, in *IDRequest) (*taskAnswer, error) {
 	return a.act(ctx, in.ID, a.deps.Tasks.Retry)
 }
 
@@ -67,7 +67,7 @@ func (a *API) act(ctx context.Context, id string, do func(context.Context, tasks
 	return &taskAnswer{Status: http.StatusOK, Body: t.View()}, nil
 }
 
-func (a *API) dropResult(ctx context.Context, in *idRequest) (*struct{}, error) {
+func (a *API) dropResult(ctx context.Context, in *IDRequest) (*struct{}, error) {
 	t, err := a.ownTask(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (a *API) dropResult(ctx context.Context, in *idRequest) (*struct{}, error) 
 }
 
 type bulkRequest struct {
-	idRequest
+	IDRequest
 	Body struct {
 		Filter TaskFilter `json:"filter" doc:"Empty: all. A member's reaches only what the member submitted"`
 		DryRun bool       `json:"dry_run,omitempty" doc:"Only count"`

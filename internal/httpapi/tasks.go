@@ -87,7 +87,7 @@ type taskAnswer struct {
 }
 
 type submitTaskRequest struct {
-	idRequest
+	IDRequest
 	Body strict[TaskSpec]
 }
 
@@ -129,7 +129,7 @@ type SubmitResult struct {
 }
 
 type submitTasksRequest struct {
-	idRequest
+	IDRequest
 	Body strict[TaskBatch]
 }
 
@@ -177,7 +177,7 @@ func (a *API) submitTasks(ctx context.Context, in *submitTasksRequest) (*submitT
 }
 
 type listTasksRequest struct {
-	idRequest
+	IDRequest
 	TaskFilter
 	Page
 }
@@ -226,7 +226,7 @@ func (a *API) task(ctx context.Context, c auth.Caller, id string, p auth.Permiss
 	return t, m, err
 }
 
-func (a *API) getTask(ctx context.Context, in *idRequest) (*taskAnswer, error) {
+func (a *API) getTask(ctx context.Context, in *IDRequest) (*taskAnswer, error) {
 	t, _, err := a.task(ctx, caller(ctx), in.ID, auth.View)
 	if err != nil {
 		return nil, err
@@ -243,7 +243,7 @@ func (a *API) getTask(ctx context.Context, in *idRequest) (*taskAnswer, error) {
 }
 
 type listOfTaskRequest struct {
-	idRequest
+	IDRequest
 	Page
 }
 
@@ -275,7 +275,7 @@ type resultAnswer struct {
 	}
 }
 
-func (a *API) getResult(ctx context.Context, in *idRequest) (*resultAnswer, error) {
+func (a *API) getResult(ctx context.Context, in *IDRequest) (*resultAnswer, error) {
 	t, _, err := a.task(ctx, caller(ctx), in.ID, auth.View)
 	if err != nil {
 		return nil, err
@@ -286,7 +286,7 @@ func (a *API) getResult(ctx context.Context, in *idRequest) (*resultAnswer, erro
 }
 
 type getLogsRequest struct {
-	idRequest
+	IDRequest
 	After int64 `query:"after" minimum:"0" doc:"Only lines with a greater seq"`
 	Limit int   `query:"limit" minimum:"1" maximum:"1000" default:"200"`
 }
@@ -317,7 +317,7 @@ type timelineAnswer struct {
 	}
 }
 
-func (a *API) getTimeline(ctx context.Context, in *idRequest) (*timelineAnswer, error) {
+func (a *API) getTimeline(ctx context.Context, in *IDRequest) (*timelineAnswer, error) {
 	t, _, err := a.task(ctx, caller(ctx), in.ID, auth.View)
 	if err != nil {
 		return nil, err

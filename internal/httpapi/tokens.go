@@ -97,11 +97,12 @@ func (a *API) listTokens(ctx context.Context, in *listRequest) (*tokenList, erro
 	return &tokenList{Body: listOf(rows, in.Limit, func(t auth.Token) string { return t.ID }, showToken)}, nil
 }
 
-// idRequest names one thing by the id in its path.
-type idRequest struct {
+// IDRequest names one thing by the id in its path. It is exported because huma
+// passes over embedded structs that are not.
+type IDRequest struct {
 	ID string `path:"id" maxLength:"64"`
 }
 
-func (a *API) deleteToken(ctx context.Context, in *idRequest) (*struct{}, error) {
+func (a *API) deleteToken(ctx context.Context, in *IDRequest) (*struct{}, error) {
 	return nil, a.deps.Auth.DeleteToken(ctx, caller(ctx), in.ID)
 }
