@@ -131,7 +131,7 @@ func (a *App) openStores(ctx context.Context) (err error) {
 
 // wire builds the parts, bottom up.
 func (a *App) wire(ctx context.Context) error {
-	secret, err := a.secret()
+	secret, err := secretOf(a.cfg)
 	if err != nil {
 		return err
 	}
@@ -176,14 +176,6 @@ func (a *App) wire(ctx context.Context) error {
 		Ready: a.ready, Behind: a.store.QueueDelay,
 	})
 	return a.prepareAdmin(ctx)
-}
-
-// secret is what tokens are signed with.
-func (a *App) secret() ([]byte, error) {
-	if a.cfg.Secret != "" {
-		return []byte(a.cfg.Secret), nil
-	}
-	return auth.LoadSecret(a.cfg.DataDir)
 }
 
 // ready reports what does not answer of store and Redis.
