@@ -182,9 +182,6 @@ func (c *conn) welcome(m protocol.Welcome) error {
 		c.limit = int(m.MaxMessageBytes)
 		c.ws.SetReadLimit(max(m.MaxMessageBytes, protocol.MaxMessageBytes))
 	}
-	if err := c.ws.SetReadDeadline(time.Time{}); err != nil {
-		return err
-	}
 	c.line.timeout.Store(int64(time.Duration(m.TimeoutMS) * time.Millisecond))
 	c.worker.adopt(m)
 	return nil
@@ -282,9 +279,11 @@ func (c *conn) groups(m protocol.Groups) {
 	c.worker.log.Info("groups changed", "groups", m.Groups)
 }
 
-// write sends what there is to send until the connection ends.
+// write sends what there is to send until the connection ends. After Stop
+// nothing more is said: a task given back by the close costs it no attempt, a
+// result "cancelled" would.
 func (c *conn) write(ended <-chan struct{}) {
-	for {
+	for c.life.Err() == nil {
 		frame, next := c.next(time.Now())
 		if len(frame) > 0 {
 			err := c.ws.SetWriteDeadline(time.Now().Add(writeTimeout))

@@ -17,6 +17,7 @@ import (
 type schedule struct {
 	lost  time.Time // when the run of tries began
 	once  bool      // there was a connection before
+	began time.Time // the try under way, or the last one
 	tries int       // since lost
 	slow  int       // of them, with backoff
 }
@@ -25,9 +26,10 @@ type schedule struct {
 // the one at once, were under way.
 func newSchedule(now time.Time) schedule { return schedule{lost: now, tries: 1} }
 
-// dialTimeout bounds the next try. A short one in the fast phase keeps one that
-// hangs from using up the grace.
-func (s *schedule) dialTimeout(now time.Time) time.Duration {
+// begin starts a try and says how long it may take. In the fast phase that is
+// short, so that one that hangs does not use up the grace.
+func (s *schedule) begin(now time.Time) time.Duration {
+	s.began = now
 	if s.once && now.Sub(s.lost) < fastFor {
 		return fastDial
 	}
@@ -46,7 +48,7 @@ func (s *schedule) pause(now time.Time, welcomed bool, err error) time.Duration 
 	case s.tries == 1:
 		return least
 	case now.Sub(s.lost) < fastFor:
-		return max(least, between(fastLeast, fastMost))
+		return max(least, s.began.Add(between(fastLeast, fastMost)).Sub(now), 0)
 	default:
 		top := min(backoffBase<<min(s.slow, 10), backoffMost)
 		s.slow++

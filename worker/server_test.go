@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,11 +43,14 @@ type peer struct {
 	hello    protocol.Hello
 	helloRaw json.RawMessage
 	ws       *websocket.Conn
-	gone     chan struct{}
+	inbox    chan received
+	pings    atomic.Bool
+	mu       sync.Mutex // one writer at a time
+}
 
-	mu      sync.Mutex // one writer at a time
-	waiting []protocol.Message
-	pings   bool
+type received struct {
+	protocol.Message
+	err error // of the connection's end
 }
 
 func newScripted(t *testing.T) *scripted {
@@ -109,17 +113,41 @@ func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	upgrader := websocket.Upgrader{Subprotocols: []string{protocol.Subprotocol}}
 	ws, err := upgrader.Upgrade(w, r, nil)
-	if err != nil || ws.Subprotocol() != protocol.Subprotocol {
-		s.t.Errorf("upgrade: %v", err)
-		return
+	if err != nil {
+		return // the worker has gone, which the test will see
 	}
-	p := &peer{t: s.t, ws: ws, gone: make(chan struct{})}
+	if ws.Subprotocol() != protocol.Subprotocol {
+		s.t.Errorf("subprotocol: %q", ws.Subprotocol())
+	}
 	defer ws.Close()
-	p.helloRaw = p.receive(protocol.TypeHello, &p.hello).Raw
-	s.peers <- p
-	select {
-	case <-p.gone:
-	case <-s.closed:
+	p := newPeer(s.t, ws)
+	stop := context.AfterFunc(s.t.Context(), p.drop)
+	defer stop()
+	go func() {
+		p.helloRaw = p.receive(protocol.TypeHello, &p.hello).Raw
+		s.peers <- p
+	}()
+	p.read()
+}
+
+func newPeer(t *testing.T, ws *websocket.Conn) *peer {
+	return &peer{t: t, ws: ws, inbox: make(chan received, 100_000)}
+}
+
+// read takes in what the worker sends, to the end of the connection. Pongs
+// count only without keepAlive.
+func (p *peer) read() {
+	for {
+		_, frame, err := p.ws.ReadMessage()
+		if err != nil {
+			p.inbox <- received{err: err}
+			return
+		}
+		for m, err := range protocol.Messages(frame) {
+			if err != nil || m.Type != protocol.TypePong || !p.pings.Load() {
+				p.inbox <- received{m, err}
+			}
+		}
 	}
 }
 
@@ -129,7 +157,7 @@ func (s *scripted) next() *peer {
 	select {
 	case p := <-s.peers:
 		return p
-	case <-time.After(5 * time.Minute):
+	case <-time.After(time.Hour):
 		s.t.Fatal("no connection")
 		return nil
 	}
@@ -152,7 +180,7 @@ func (s *scripted) open(change ...func(*protocol.Welcome)) *peer {
 // keepAlive pings like a server until the connection ends; message ignores the
 // pongs from here on.
 func (p *peer) keepAlive() {
-	p.pings = true
+	p.pings.Store(true)
 	var ping func()
 	ping = func() {
 		if p.write(protocol.Encode(protocol.Bare{Type: protocol.TypePing})) == nil {
@@ -175,30 +203,13 @@ func (p *peer) write(frame []byte) error {
 	return p.ws.WriteMessage(websocket.TextMessage, frame)
 }
 
-// message waits for the worker's next message. Pongs count only without
-// keepAlive.
+// message waits for the worker's next message.
 func (p *peer) message() (protocol.Message, error) {
-	for {
-		for len(p.waiting) > 0 {
-			m := p.waiting[0]
-			p.waiting = p.waiting[1:]
-			if m.Type != protocol.TypePong || !p.pings {
-				return m, nil
-			}
-		}
-		if err := p.ws.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
-			return protocol.Message{}, err
-		}
-		_, frame, err := p.ws.ReadMessage()
-		if err != nil {
-			return protocol.Message{}, err
-		}
-		for m, err := range protocol.Messages(frame) {
-			if err != nil {
-				return protocol.Message{}, err
-			}
-			p.waiting = append(p.waiting, m)
-		}
+	select {
+	case m := <-p.inbox:
+		return m.Message, m.err
+	case <-time.After(time.Hour):
+		return protocol.Message{}, errors.New("the worker says nothing")
 	}
 }
 
@@ -262,14 +273,7 @@ func (p *peer) closeWith(code int, reason string) {
 }
 
 // drop ends the connection without a word.
-func (p *peer) drop() {
-	p.ws.Close()
-	select {
-	case <-p.gone:
-	default:
-		close(p.gone)
-	}
-}
+func (p *peer) drop() { p.ws.Close() }
 
 func assignment(task string, attempt int, kind, input string) protocol.Assign {
 	return protocol.Assign{Task: task, Attempt: attempt, Kind: kind, Group: "g", Input: json.RawMessage(input), TimeoutMS: 300_000}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/firmlight/firmlight/protocol"
 )
@@ -116,6 +117,7 @@ func (p *player) note(text string) {
 // fromWorker makes the worker say a line, if it needs to be told, and reads it.
 func (p *player) fromWorker(text string) {
 	m := parse(p.t, text)
+	synctest.Wait() // what the server said has arrived
 	switch m.Type {
 	case protocol.TypeHello:
 		p.hello(m)

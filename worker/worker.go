@@ -150,6 +150,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			w.drain()
+		case <-w.stop:
 		case <-life.Done():
 		}
 		select {
@@ -192,7 +193,7 @@ func (w *Worker) start() error {
 func (w *Worker) serve(life context.Context, address string) error {
 	again := newSchedule(time.Now())
 	for {
-		welcomed, err := w.connection(life, address, again.dialTimeout(time.Now()))
+		welcomed, err := w.connection(life, address, again.begin(time.Now()))
 		switch {
 		case w.done():
 			return nil
