@@ -82,7 +82,7 @@ func (f *faults) load(ctx context.Context) {
 			}
 		}
 		var got struct {
-			Items []struct {
+			Results []struct {
 				Status int
 				Task   *kit.Task
 			}
@@ -92,7 +92,7 @@ func (f *faults) load(ctx context.Context) {
 			pause(ctx, 100*time.Millisecond)
 			continue
 		}
-		for _, it := range got.Items {
+		for _, it := range got.Results {
 			if it.Task == nil {
 				f.t.Errorf("an entry of a batch was refused with status %d", it.Status)
 				return

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -59,10 +58,11 @@ func (w *watcher) take(ctx context.Context, e kit.Event) bool {
 	switch e.Type {
 	case "subscribed", "resync": // read what happened before
 		w.readAll(ctx)
-	case "task", "progress":
-		var t kit.Task
-		if json.Unmarshal(e.Task, &t) == nil {
-			w.put(t)
+	case "task":
+		w.put(*e.Task)
+	case "progress":
+		if p := e.Progress; p.Percent != nil {
+			w.advance(p.TaskID, *p.Percent)
 		}
 	}
 	w.draw(false)
@@ -96,8 +96,19 @@ func (w *watcher) put(t kit.Task) {
 		p.percent = *t.Progress.Percent
 	}
 	w.parts[*t.Index] = p
-	if t.Status == "running" && t.Worker != nil && w.onProgress != nil {
-		w.onProgress(t.Worker.Name, p.percent)
+}
+
+// advance notes how far a part is.
+func (w *watcher) advance(id string, percent float64) {
+	for i, p := range w.parts {
+		if p.ID != id {
+			continue
+		}
+		p.percent = percent
+		w.parts[i] = p
+		if p.Worker != nil && w.onProgress != nil {
+			w.onProgress(p.Worker.Name, percent)
+		}
 	}
 }
 

@@ -211,8 +211,13 @@ func (c *Client) Output(ctx context.Context, id string, out any) error {
 type Event struct {
 	Type  string          `json:"type"`
 	Topic string          `json:"topic"`
-	Task  json.RawMessage `json:"task"`
-	Raw   json.RawMessage `json:"-"`
+	Task  *Task  `json:"task"`
+
+	Progress *struct {
+		TaskID  string   `json:"task_id"`
+		Percent *float64 `json:"percent"`
+		Message string   `json:"message"`
+	} `json:"progress"`
 }
 
 // Watch subscribes to topics and calls f with each event until ctx ends or f
@@ -247,7 +252,6 @@ func (c *Client) Watch(ctx context.Context, topics []string, f func(Event) bool)
 			if err := json.Unmarshal(line, &e); err != nil {
 				return err
 			}
-			e.Raw = line
 			if !f(e) {
 				return nil
 			}

@@ -152,7 +152,7 @@ const AdminPassword = "correct horse battery staple"
 // StartServer runs a server on a free port with its data in dir and waits until
 // it answers.
 func StartServer(bin, dir string, env []string, log io.Writer) (*Server, error) {
-	addr, err := freeAddress()
+	addr, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +202,8 @@ func StartWorker(bin, server, token, name string, slots int, args []string, log 
 	return StartProcess(bin, all, []string{"FIRMLIGHT_TOKEN=" + token}, log)
 }
 
-func freeAddress() (string, error) {
+// FreeAddress returns a loopback address that nobody listens on now.
+func FreeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
