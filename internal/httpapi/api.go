@@ -100,7 +100,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.Serv
 func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 	p := r.URL.Path
 	if strings.HasPrefix(p, "/api/") && path.Clean(p) != strings.TrimSuffix(p, "/") {
-		a.unknown(w, r)
+		writeProblem(w, r, errUnknownPath)
 		return
 	}
 	a.mux.ServeHTTP(w, r)

@@ -112,8 +112,8 @@ func (a *API) login(ctx context.Context, in *loginRequest) (*loggedIn, error) {
 	return a.loggedIn(ctx, pair, err)
 }
 
-// refreshRequest has its token in the body, or in a browser's cookie.
-type refreshRequest struct {
+// RefreshRequest has its token in the body, or in a browser's cookie.
+type RefreshRequest struct {
 	Cookie string `cookie:"firmlight_refresh"`
 	Body   *struct {
 		RefreshToken string `json:"refresh_token,omitempty"`
@@ -123,7 +123,7 @@ type refreshRequest struct {
 var errOrigin = fault.New(fault.Forbidden, "bad_origin", "Pages of this origin may not do this.")
 
 // token returns the refresh token. A cookie counts only for our own pages.
-func (in *refreshRequest) token(ctx context.Context, a *API) (string, error) {
+func (in *RefreshRequest) token(ctx context.Context, a *API) (string, error) {
 	if in.Body != nil && in.Body.RefreshToken != "" {
 		return in.Body.RefreshToken, nil
 	}
@@ -133,7 +133,7 @@ func (in *refreshRequest) token(ctx context.Context, a *API) (string, error) {
 	return in.Cookie, nil
 }
 
-func (a *API) refresh(ctx context.Context, in *refreshRequest) (*loggedIn, error) {
+func (a *API) refresh(ctx context.Context, in *RefreshRequest) (*loggedIn, error) {
 	token, err := in.token(ctx, a)
 	if err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func (a *API) refresh(ctx context.Context, in *refreshRequest) (*loggedIn, error
 
 type logoutRequest struct {
 	Authorization string `header:"Authorization"`
-	refreshRequest
+	RefreshRequest
 }
 
 func (a *API) logout(ctx context.Context, in *logoutRequest) (*loggedOut, error) {

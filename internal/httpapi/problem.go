@@ -60,9 +60,10 @@ var humaCodes = map[int]string{
 	http.StatusUnprocessableEntity:   "invalid",
 }
 
-// huma asks these package variables for every error it answers with; they are
-// set once, before anything is served.
+// huma asks these package variables for every error it answers with, and whether
+// "Login" is "login"; they are set once, before anything is served.
 func init() {
+	huma.ValidateStrictCasing = true
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
 		return humaProblem(status, msg, errs)
 	}
