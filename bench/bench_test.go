@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/firmlight/firmlight/protocol"
+)
+
+func TestPercentileAndMedian(t *testing.T) {
+	hundred := make([]float64, 100)
+	for i := range hundred {
+		hundred[i] = float64(100 - i) // 100 … 1: not sorted
+	}
+	for _, c := range []struct {
+		values            []float64
+		p50, p99, p100, m float64
+	}{
+		{hundred, 50, 99, 100, 50.5},
+		{[]float64{7}, 7, 7, 7, 7},
+		{[]float64{3, 1, 2}, 2, 3, 3, 2},
+	} {
+		if p50, p99, p100 := percentile(c.values, 50), percentile(c.values, 99), percentile(c.values, 100); p50 != c.p50 || p99 != c.p99 || p100 != c.p100 {
+			t.Errorf("percentiles 50, 99, 100 are %v, %v, %v, want %v, %v, %v", p50, p99, p100, c.p50, c.p99, c.p100)
+		}
+		if got := median(c.values); got != c.m {
+			t.Errorf("median is %v, want %v", got, c.m)
+		}
+	}
+	if hundred[0] != 100 {
+		t.Error("the values were sorted in place")
+	}
+	if !math.IsNaN(percentile(nil, 50)) || !math.IsNaN(median(nil)) {
+		t.Error("nothing has a percentile")
+	}
+}
+
+func TestNumber(t *testing.T) {
+	for v, want := range map[float64]string{
+		0.456: "0.46", 9.99: "9.99", 12.34: "12.3", 123.4: "123", 999.6: "1,000",
+		12345: "12,345", 1234567: "1,234,567", -123: "-123", -1234: "-1,234", math.NaN(): "–",
+	} {
+		if got := number(v); got != want {
+			t.Errorf("number(%v) = %q, want %q", v, got, want)
+		}
+	}
+}
+
+func TestGoals(t *testing.T) {
+	for name, c := range map[string]struct {
+		r         row
+		goal, met string
+	}{
+		"at most, reached":    {newRow("P5", "x", "ms", 0.5, 3, 0.9).atMost(1), "≤ 1 ms", "yes"},
+		"at most, missed":     {newRow("P8", "x", "s", 10.6).atMost(10.5), "≤ 10.5 s", "no"},
+		"at most, round":      {newRow("P9", "x", "MB", 50).atMost(60), "≤ 60 MB", "yes"},
+		"at least, just so":   {newRow("P9", "x", "/s", 2000).atLeast(2000), "≥ 2,000 /s", "yes"},
+		"at least, missed":    {newRow("P4", "x", "", 0.5).atLeast(0.9), "≥ 0.9", "no"},
+		"without the peer":    {newRow("P3", "x", "/s", 27000).peer(1.5, 13500), "≥ 1.5 × the peer's (seen: 13,500)", "–"},
+		"figure without goal": {newRow("P5", "x", "ms", 1), "–", "–"},
+	} {
+		if c.r.Goal != c.goal || c.r.Met != c.met {
+			t.Errorf("%s: goal %q met %q, want %q %q", name, c.r.Goal, c.r.Met, c.goal, c.met)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	rep := report{
+		At: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), Machine: machine{Commit: "abc1234", Cores: 2, CPU: "test"},
+		Rows:     []row{newRow("P5", "dispatch", "ms", 0.9, 0.4, 0.5).atMost(1).note("%d a round", 500).note("quiet")},
+		Failures: []string{"P9: no\nfolder"},
+	}
+	const line = "| P5 | dispatch | ≤ 1 ms | 0.50 [0.40–0.90] ms | yes | 500 a round; quiet |\n"
+	md := string(rep.markdown())
+	for _, want := range []string{line, "commit abc1234", "Failed: P9: no folder\n"} {
+		if !strings.Contains(md, want) {
+			t.Errorf("the page lacks %q:\n%s", want, md)
+		}
+	}
+	var text bytes.Buffer
+	rep.text(&text)
+	for _, want := range []string{"0.50 [0.40–0.90] ms                   yes\n", "P5 dispatch: 500 a round; quiet", "FAILED P9: no folder\n"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the terminal's table lacks %q:\n%s", want, text.String())
+		}
+	}
+}
+
+func TestReplaceTable(t *testing.T) {
+	page := []byte("before\n" + tableFrom + "old\n" + tableTo + "after\n")
+	got, err := replaceTable(page, []byte("new\n"))
+	if want := "before\n" + tableFrom + "new\n" + tableTo + "after\n"; err != nil || string(got) != want {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+	if _, err := replaceTable([]byte("no marks"), nil); err == nil {
+		t.Error("a page without marks was taken")
+	}
+}
+
+func TestParse(t *testing.T) {
+	o, err := parse([]string{"-only", "P5,P9", "-short"}, &bytes.Buffer{})
+	if err != nil || strings.Join(o.only, " ") != "P5 P9" || o.rounds != 2 {
+		t.Errorf("got %+v, %v", o, err)
+	}
+	if _, err := parse([]string{"-only", "P99"}, &bytes.Buffer{}); err == nil {
+		t.Error("a figure that does not exist was taken")
+	}
+}
+
+func TestAttemptOf(t *testing.T) {
+	line := protocol.Encode(protocol.Assign{Task: "0190", Attempt: 12, Kind: "noop", Input: []byte(`{"task":"x","attempt":3}`)})
+	got, err := attemptOf(line)
+	if want := (protocol.AttemptRef{Task: "0190", Attempt: 12}); err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	if !bytes.HasPrefix(line, assignStart) || !bytes.HasPrefix(protocol.Encode(protocol.Ack{Accepted: true}), ackStart) ||
+		!bytes.Contains(protocol.Encode(protocol.Ack{Accepted: true}), accepted) {
+		t.Error("the server no longer writes messages as they are recognised here")
+	}
+	if _, err := attemptOf([]byte(`{"type":"assign"}`)); err == nil {
+		t.Error("an assign without an attempt was taken")
+	}
+}
+
+func TestTally(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var c tally
+	c.start()
+	c.add(3, 2, 0)
+	c.add(0, 1, 0)
+	if last, err := c.await(ctx, 3); err != nil || last.IsZero() || c.remarks() != "" {
+		t.Errorf("await: %v, %v; remarks %q", last, err, c.remarks())
+	}
+	if _, err := c.await(ctx, 2); err == nil {
+		t.Error("more done than accepted, and nobody says so")
+	}
+	cancel()
+	if _, err := c.await(ctx, 4); err == nil {
+		t.Error("await went past the end of its context")
+	}
+	c.add(1, 0, 2)
+	c.strange("cancel")
+	if got, want := c.remarks(), "4 assigned for 3 done, 2 results refused, 1 × cancel"; got != want {
+		t.Errorf("remarks are %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/firmlight/firmlight/protocol"
+)
+
+// loadWorker is one worker socket that answers each assignment at once. One
+// goroutine reads and answers a frame with a frame; it parses only what it
+// needs, for the machine is shared with the server.
+type loadWorker struct {
+	ws       *websocket.Conn
+	tally    *tally
+	assigned func(task string, at time.Time) // may be nil; called by the reader
+	graceMS  int64
+	reply    []byte
+	ended    sync.WaitGroup
+}
+
+// connectWorker opens a socket that takes one kind; close ends it.
+func (r *rig) connectWorker(ctx context.Context, name, kind string, slots int, t *tally, assigned func(string, time.Time)) (*loadWorker, error) {
+	d := websocket.Dialer{Subprotocols: []string{protocol.Subprotocol}, ReadBufferSize: 64 << 10, HandshakeTimeout: 10 * time.Second}
+	ws, resp, err := d.DialContext(ctx, "ws"+strings.TrimPrefix(r.URL, "http")+protocol.Path,
+		http.Header{"Authorization": {"Bearer " + r.workerToken}})
+	if err != nil {
+		if resp != nil {
+			_ = resp.Body.Close()
+			return nil, fmt.Errorf("worker socket: %s: %w", resp.Status, err)
+		}
+		return nil, fmt.Errorf("worker socket: %w", err)
+	}
+	w := &loadWorker{ws: ws, tally: t, assigned: assigned}
+	hello := protocol.Encode(protocol.Hello{Name: name, Kinds: []string{kind}, Slots: slots, SDK: "firmlight-bench"})
+	if err := ws.WriteMessage(websocket.TextMessage, hello); err != nil {
+		ws.Close()
+		return nil, err
+	}
+	_ = ws.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_, frame, err := ws.ReadMessage()
+	if err != nil {
+		ws.Close()
+		return nil, fmt.Errorf("no welcome: %w", err)
+	}
+	var welcome protocol.Welcome
+	if err := json.Unmarshal(frame, &welcome); err != nil || welcome.Type != protocol.TypeWelcome {
+		ws.Close()
+		return nil, fmt.Errorf("not a welcome: %s", frame)
+	}
+	_ = ws.SetReadDeadline(time.Time{})
+	w.graceMS = welcome.GraceMS
+	w.ended.Go(w.serve)
+	return w, nil
+}
+
+// close leaves cleanly, with 1000.
+func (w *loadWorker) close() {
+	text := websocket.FormatCloseMessage(protocol.CloseNormal, "")
+	_ = w.ws.WriteControl(websocket.CloseMessage, text, time.Now().Add(time.Second))
+	_ = w.ws.SetReadDeadline(time.Now().Add(time.Second))
+	w.ended.Wait()
+	w.ws.Close()
+}
+
+// serve ends with the socket. That it ended early shows in the round: its tasks
+// are not done.
+func (w *loadWorker) serve() {
+	for {
+		_, frame, err := w.ws.ReadMessage()
+		if err != nil {
+			if !websocket.IsCloseError(err, protocol.CloseNormal) {
+				w.tally.strange("worker socket: " + err.Error())
+			}
+			return
+		}
+		if err := w.answer(frame, time.Now()); err != nil {
+			w.tally.strange("worker socket: " + err.Error())
+			return
+		}
+	}
+}
+
+// pieces of messages, as the server writes them.
+var (
+	assignStart = []byte(`{"type":"assign"`)
+	ackStart    = []byte(`{"type":"ack"`)
+	pingStart   = []byte(`{"type":"ping"`)
+	accepted    = []byte(`"accepted":true`)
+	output      = json.RawMessage(`{"ok":true}`)
+)
+
+func (w *loadWorker) answer(frame []byte, at time.Time) error {
+	var assigned, done, refused int
+	w.reply = w.reply[:0]
+	for line := range bytes.SplitSeq(frame, []byte("\n")) {
+		switch {
+		case bytes.HasPrefix(line, assignStart):
+			ref, err := attemptOf(line)
+			if err != nil {
+				return err
+			}
+			assigned++
+			if w.assigned != nil {
+				w.assigned(ref.Task, at)
+			}
+			w.reply = protocol.AppendFrame(w.reply, protocol.Result{
+				Task: ref.Task, Attempt: ref.Attempt, Status: protocol.Succeeded, Output: output,
+			})
+		case bytes.HasPrefix(line, ackStart) && bytes.Contains(line, accepted):
+			done++
+		case bytes.HasPrefix(line, ackStart):
+			refused++
+		case bytes.HasPrefix(line, pingStart):
+			w.reply = protocol.AppendFrame(w.reply, protocol.Bare{Type: protocol.TypePong})
+		default:
+			w.tally.strange("message " + string(line[:min(len(line), 80)]))
+		}
+	}
+	w.tally.add(assigned, done, refused)
+	if len(w.reply) == 0 {
+		return nil
+	}
+	return w.ws.WriteMessage(websocket.TextMessage, w.reply)
+}
+
+// attemptOf cuts task and attempt out of an assign: ids need no unquoting.
+func attemptOf(line []byte) (protocol.AttemptRef, error) {
+	_, rest, ok := bytes.Cut(line, []byte(`"task":"`))
+	task, rest, ok2 := bytes.Cut(rest, []byte(`"`))
+	_, rest, ok3 := bytes.Cut(rest, []byte(`"attempt":`))
+	end := bytes.IndexAny(rest, ",}")
+	if !ok || !ok2 || !ok3 || end < 0 {
+		return protocol.AttemptRef{}, fmt.Errorf("no attempt in %s", line)
+	}
+	n, err := strconv.Atoi(string(rest[:end]))
+	return protocol.AttemptRef{Task: string(task), Attempt: n}, err
+}
+
+// connectWorkers opens several sockets for one kind.
+func (r *rig) connectWorkers(ctx context.Context, n, slots int, kind string, t *tally) (closeAll func(), err error) {
+	var all []*loadWorker
+	closeAll = func() {
+		for _, w := range all {
+			w.close()
+		}
+	}
+	for i := range n {
+		w, err := r.connectWorker(ctx, fmt.Sprintf("load-%d", i), kind, slots, t, nil)
+		if err != nil {
+			closeAll()
+			return nil, err
+		}
+		all = append(all, w)
+	}
+	return closeAll, nil
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// profileTime is how much of the rounds a CPU profile covers.
+const profileTime = 10 * time.Second
+
+// profiler takes one CPU profile of the server beside the rounds.
+type profiler struct{ running sync.WaitGroup }
+
+// profiler starts one for a figure, if asked for.
+func (b *bench) profiler(ctx context.Context, r *rig, id string) *profiler {
+	p := &profiler{}
+	if r.pprof == "" {
+		return p
+	}
+	p.running.Go(func() {
+		if err := b.profileServer(ctx, r.pprof, id); err != nil {
+			b.say("  profile of %s: %v", id, err)
+		}
+	})
+	return p
+}
+
+// finish waits until the profile is written and shown.
+func (p *profiler) finish() { p.running.Wait() }
+
+func (b *bench) profileServer(ctx context.Context, addr, id string) error {
+	if err := os.MkdirAll(b.profile, 0o750); err != nil {
+		return err
+	}
+	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", addr, pick(b.short, profileTime/5, profileTime).Seconds())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	file := filepath.Join(b.profile, id+".pprof")
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		return err
+	}
+	top, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-nodecount=15", b.server, file).CombinedOutput()
+	b.say("  profile of %s (%s)\n%s", id, file, top)
+	return err
+}
