@@ -45,8 +45,14 @@ func (db *DB) AppendLog(ctx context.Context, id string, attempt int, session str
 // appendLog adds lines, then drops the oldest until the limits hold.
 func (tx *writeTx) appendLog(l logState, lines []tasks.LogLine) error {
 	skip := excess(lines)
-	l.lastSeq += int64(skip)
-	l.dropped += int64(skip)
+	if skip > 0 { // so all that was there goes first
+		if err := tx.exec1("DELETE FROM task_log_lines WHERE task = ?", l.task); err != nil {
+			return err
+		}
+		l.lastSeq += int64(skip)
+		l.dropped += int64(skip) + l.lines
+		l.lines, l.bytes = 0, 0
+	}
 	for _, line := range lines[skip:] {
 		l.lastSeq++
 		l.lines++
