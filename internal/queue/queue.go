@@ -24,8 +24,11 @@ var errAway = fault.New(fault.Unavailable, "queue_unavailable", "Redis does not 
 
 // Queue implements tasks.Queue. It is safe for concurrent use.
 type Queue struct {
+	// Window is how many entries one queue holds at most. New sets it; change it
+	// before use only.
+	Window int
+
 	client redis.UniversalClient
-	limit  int // of one queue
 	log    *slog.Logger
 
 	mu      sync.Mutex
@@ -36,9 +39,9 @@ var _ tasks.Queue = (*Queue)(nil)
 
 // New returns the queues on r.
 func New(r *Redis, logger *slog.Logger) *Queue {
-	q := &Queue{client: r.Client(), limit: RedisWindow, log: logger, windows: map[string]*window{}}
+	q := &Queue{client: r.Client(), Window: RedisWindow, log: logger, windows: map[string]*window{}}
 	if r.Embedded() {
-		q.limit = EmbeddedWindow
+		q.Window = EmbeddedWindow
 	}
 	return q
 }

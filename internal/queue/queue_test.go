@@ -404,7 +404,7 @@ func TestPausedQueueGivesNothing(t *testing.T) {
 func TestWindow(t *testing.T) {
 	each(t, func(t *testing.T, r *Redis, q *Queue) {
 		ctx := t.Context()
-		q.limit = 10
+		q.Window = 10
 		admits := func() bool { return q.Admits(ctx, pair, tasks.Normal) }
 		for i := range 10 {
 			if !admits() {
@@ -419,7 +419,7 @@ func TestWindow(t *testing.T) {
 			t.Error("another queue is full too")
 		}
 		other := New(r, discard) // another server
-		other.limit = 10
+		other.Window = 10
 		if _, err := q.Take(ctx, pair, [Lanes]int{0, 10, 0}); err != nil {
 			t.Fatal(err)
 		}

@@ -75,7 +75,7 @@ func (q *Queue) Admits(ctx context.Context, p tasks.Pair, pr tasks.Priority) boo
 	w := q.window(name)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if time.Since(w.looked) >= lookEvery || !w.full && w.length >= q.limit {
+	if time.Since(w.looked) >= lookEvery || !w.full && w.length >= q.Window {
 		q.look(ctx, name, w)
 	}
 	return !w.full
@@ -97,7 +97,7 @@ func (q *Queue) look(ctx context.Context, name string, w *window) {
 	}
 	w.length = int(pending.Val() + scheduled.Val())
 	w.full = marked.Val() == 1
-	if !w.full && (w.owed || w.length >= q.limit) {
+	if !w.full && (w.owed || w.length >= q.Window) {
 		w.full = true
 		err = q.client.Set(ctx, ownKey(name, "overflow"), 1, 0).Err()
 	}
@@ -120,7 +120,7 @@ type State struct {
 }
 
 // Low reports whether a refill may add to an overflowing queue.
-func (q *Queue) Low(s State) bool { return s.Len < q.limit/2 }
+func (q *Queue) Low(s State) bool { return s.Len < q.Window/2 }
 
 // States asks for all queues of a pair in one round trip.
 func (q *Queue) States(ctx context.Context, p tasks.Pair) ([Lanes]State, error) {

@@ -1,0 +1,208 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/firmlight/firmlight/internal/queue"
+	"github.com/firmlight/firmlight/internal/tasks"
+)
+
+// idleConsumer returns a consumer whose goroutines do not run.
+func (b *bench) idleConsumer() *consumer {
+	c := newConsumer(b.d, echo)
+	b.tb.Cleanup(func() {
+		c.gate.close()
+		c.end()
+	})
+	return c
+}
+
+func (b *bench) refills() (out []refill) {
+	for {
+		select {
+		case r := <-b.store.refilled:
+			out = append(out, r)
+		default:
+			return out
+		}
+	}
+}
+
+// Above its window a queue only overflows into the store, and everything leaves
+// in the order in which it was submitted.
+func TestOverflowAndRefillKeepTheOrder(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.queue.Window = 20
+		b.d.times.refill, b.d.times.refillBusy = 100*time.Millisecond, 100*time.Millisecond
+		const total = 60
+		inserted := 0
+		submit := func() {
+			id := fmt.Sprint(inserted)
+			inserted++
+			if b.queue.Admits(context.Background(), echo, tasks.Normal) {
+				b.submit(id, echo, tasks.Normal)
+			} else {
+				b.store.insert(id, echo, tasks.Normal, time.Time{})
+			}
+		}
+		for range 50 {
+			submit()
+		}
+		if n := b.len(echo, tasks.Normal); n != 20 {
+			t.Fatalf("the window holds %d", n)
+		}
+		b.start()
+		for i := range total {
+			b.nextIs(fmt.Sprint(i))
+			b.slots.finish(1)
+			if i < 10 {
+				submit() // there is room, but not their turn
+			}
+		}
+		b.eventually("the mark is gone", func() bool {
+			s, err := b.queue.States(context.Background(), echo)
+			return err == nil && !s[1].Overflow
+		})
+		if !b.queue.Admits(context.Background(), echo, tasks.Normal) {
+			t.Error("still closed")
+		}
+	})
+}
+
+func TestWhatRefillAsksFor(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		ctx := context.Background()
+		b.queue.Window = 4
+		for _, test := range []struct {
+			name     string
+			entries  int
+			overflow bool
+			paused   bool
+			want     bool // asks the store
+			due      bool // also for stamped ones
+		}{
+			{"empty", 0, false, false, true, true},
+			{"empty, marked", 0, true, false, true, true},
+			{"empty, paused", 0, false, true, false, false},
+			{"some", 1, false, false, false, false},
+			{"low, marked", 1, true, false, true, false},
+			{"half full, marked", 2, true, false, false, false},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				b.redis.Client().FlushAll(ctx)
+				b.refills()
+				b.submitMany(test.name, test.entries, echo, tasks.Low)
+				c := b.idleConsumer()
+				s := queue.State{Len: test.entries, Overflow: test.overflow, Paused: test.paused}
+				if err := c.refillQueue(ctx, tasks.Low, s); err != nil {
+					t.Fatal(err)
+				}
+				got := b.refills()
+				if (len(got) > 0) != test.want {
+					t.Fatalf("asked: %v", got)
+				}
+				if test.want && (got[0].pr != tasks.Low || got[0].before.IsZero() == test.due) {
+					t.Errorf("asked for %v", got[0])
+				}
+				if age := time.Since(got0(got).before); test.due && (age < missingAfter || age > missingAfter+5*time.Second) {
+					t.Errorf("misses what is older than %v", age)
+				}
+			})
+		}
+	})
+}
+
+func got0(rs []refill) refill {
+	if len(rs) == 0 {
+		return refill{}
+	}
+	return rs[0]
+}
+
+// One server at a time, and at most once a second.
+func TestRefillUnderLock(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		ctx := context.Background()
+		one, two := b.idleConsumer(), b.idleConsumer()
+		release, ok, err := b.queue.RefillLock(ctx, echo, tasks.High)
+		if !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		one.refill(ctx)
+		if got := b.refills(); len(got) != 2 || got[0].pr == tasks.High || got[1].pr == tasks.High {
+			t.Errorf("while one is locked: %v", got)
+		}
+		release()
+		two.refill(ctx)
+		if got := b.refills(); len(got) != 0 {
+			t.Errorf("again within the second: %v", got)
+		}
+		b.eventually("its turn comes", func() bool {
+			one.asked, two.asked = [queue.Lanes]time.Time{}, [queue.Lanes]time.Time{}
+			one.refill(ctx)
+			two.refill(ctx)
+			return len(b.refills()) > 0
+		})
+	})
+}
+
+// A crash between insert and push, or between dequeue and claim: the task is in
+// the store only.
+func TestDryConsumerFindsWhatIsMissing(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.store.insert("lost", echo, tasks.High, time.Now().Add(-3*time.Second))
+		b.start()
+		b.nextIs("lost")
+	})
+}
+
+// A queue that never runs dry: what is due and stamped well before the last
+// entry out is not in it.
+func TestAgeAudit(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.d.times.audit = 100 * time.Millisecond
+		b.start()
+		b.submitMany("t", 10_000, echo, tasks.Normal)
+		b.store.insert("lost", echo, tasks.Normal, time.Now().Add(-auditSlack-2*time.Second))
+		b.store.insert("recent", echo, tasks.Normal, time.Now().Add(-auditSlack+2*time.Second))
+		b.next()
+		b.slots.finish(1)
+		b.eventually("the lost one is put back", func() bool {
+			select {
+			case <-b.slots.assigned:
+				b.slots.finish(1)
+			default:
+			}
+			for _, r := range b.refills() {
+				if r.n > 0 {
+					if r.n != 1 || r.pr != tasks.Normal {
+						t.Errorf("put back %v", r)
+					}
+					return true
+				}
+			}
+			return false
+		})
+		if b.len(echo, tasks.Normal) == 0 {
+			t.Error("the queue had run dry")
+		}
+	})
+}
+
+func TestAuditNeedsMovement(t *testing.T) {
+	b := newBench(t, "")
+	c := b.idleConsumer()
+	c.auditAge(context.Background())
+	if got := b.refills(); len(got) != 0 {
+		t.Errorf("asked %v", got)
+	}
+	stamp := time.Now().Add(-time.Hour)
+	c.stamps.out(queue.Lane(tasks.Low), stamp)
+	c.auditAge(context.Background())
+	if got := b.refills(); len(got) != 1 || got[0].pr != tasks.Low || !got[0].before.Equal(stamp.Add(-auditSlack)) {
+		t.Errorf("asked %v", got)
+	}
+}
