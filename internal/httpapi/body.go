@@ -1,12 +1,12 @@
 package httpapi
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
+	"iter"
 	"reflect"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -49,26 +49,23 @@ func (strict[T]) Schema(r huma.Registry) *huma.Schema {
 	return r.Schema(reflect.TypeFor[T](), true, "")
 }
 
-// decodeStrict decodes one JSON value and refuses fields that v does not know.
-// Its errors are faults.
+// decodeStrict decodes an object and refuses fields that v does not know, also
+// where only the case differs. Its errors are faults. Objects within are for
+// their own types to check.
 func decodeStrict(data []byte, v any) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	err := d.Decode(v)
-	if err == nil {
-		if _, more := d.Token(); !errors.Is(more, io.EOF) {
-			err = errTrailing
+	if err := json.Unmarshal(data, v); err != nil {
+		return decodeFault(err)
+	}
+	known := fieldsOf(reflect.TypeOf(v).Elem())
+	for name := range fieldsIn(data) {
+		if !known[name] {
+			return fault.InvalidField(name, "is not a field of this request")
 		}
 	}
-	return decodeFault(err)
+	return nil
 }
 
-var errTrailing = errors.New("more than one JSON value")
-
 func decodeFault(err error) error {
-	if err == nil {
-		return nil
-	}
 	var known *fault.Error
 	var syntax *json.SyntaxError
 	var wrong *json.UnmarshalTypeError
@@ -77,13 +74,60 @@ func decodeFault(err error) error {
 		return known
 	case errors.As(err, &wrong):
 		return fault.InvalidField(wrong.Field, "a %s does not fit here", wrong.Value)
-	case errors.As(err, &syntax), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, errTrailing):
+	case errors.As(err, &syntax):
 		return fault.Wrap(err, fault.Malformed, "malformed", "The body is not valid JSON.")
 	}
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return fault.InvalidField(strings.Trim(name, `"`), "is not a field of this request")
-	}
 	return fault.InvalidField("", "%s", err)
+}
+
+var knownFields sync.Map // of reflect.Type to map[string]bool
+
+// fieldsOf returns the names of a struct's fields in JSON.
+func fieldsOf(t reflect.Type) map[string]bool {
+	if known, ok := knownFields.Load(t); ok {
+		return known.(map[string]bool)
+	}
+	known := make(map[string]bool)
+	for _, f := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		known[name] = true
+	}
+	knownFields.Store(t, known)
+	return known
+}
+
+// fieldsIn yields the names of an object's own fields. data is valid JSON.
+func fieldsIn(data []byte) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		depth, start, key := 0, -1, false // start of a string at hand, and whether it may be a name
+		for i := 0; i < len(data); i++ {
+			switch c := data[i]; {
+			case start >= 0 && c == '\\':
+				i++
+			case start >= 0 && c == '"':
+				if key && !yield(unquote(data[start:i+1])) {
+					return
+				}
+				start, key = -1, false
+			case start >= 0:
+			case c == '"':
+				start = i
+			case c == '{' || c == '[':
+				depth++
+				key = depth == 1 && c == '{'
+			case c == '}' || c == ']':
+				depth--
+			case c == ',':
+				key = depth == 1
+			}
+		}
+	}
+}
+
+func unquote(quoted []byte) string {
+	var s string
+	_ = json.Unmarshal(quoted, &s) // a string of valid JSON
+	return s
 }
 
 // under puts the fields of a fault below a path.

@@ -26,6 +26,7 @@ func (a *API) socketRoutes() {
 
 var (
 	errNoUpgrade   = fault.New(fault.Malformed, "websocket_only", "This path speaks WebSocket version 13 only.")
+	errNotAdmin    = fault.New(fault.Forbidden, "not_admin", "Only an administrator may do this.")
 	errSubprotocol = fault.New(fault.Malformed, "subprotocol", "The WebSocket handshake does not offer the subprotocol of this path.")
 )
 
@@ -139,7 +140,7 @@ func (a *API) mayWatch(ctx context.Context, c auth.Caller, t live.Topic) error {
 		_, _, err = a.task(ctx, c, t.ID, auth.View)
 	case live.Admin:
 		if !c.Admin {
-			err = auth.ErrNotAdmin
+			err = errNotAdmin
 		}
 	}
 	return err

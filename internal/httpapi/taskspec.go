@@ -80,6 +80,15 @@ type TaskSplit struct {
 	Parts splitParts `json:"parts" doc:"1 to 10,000, or workers: as many as are connected"`
 }
 
+// UnmarshalJSON refuses unknown fields.
+func (s *TaskSplit) UnmarshalJSON(b []byte) error {
+	type plain TaskSplit
+	if string(b) == "null" {
+		return nil
+	}
+	return under("split", decodeStrict(b, (*plain)(s)))
+}
+
 // splitParts is a number or the word "workers".
 type splitParts struct {
 	n       int
@@ -93,7 +102,7 @@ func (p *splitParts) UnmarshalJSON(b []byte) error {
 		return nil
 	}
 	if err := json.Unmarshal(b, &p.n); err != nil {
-		return fault.InvalidField("split.parts", `must be 1 to 10000, or "workers"`)
+		return fault.InvalidField("parts", `must be 1 to 10000, or "workers"`)
 	}
 	return nil
 }
