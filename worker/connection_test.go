@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -497,7 +498,7 @@ func TestOverTCP(t *testing.T) {
 	}))
 	defer server.Close()
 	ctx, cancel := context.WithCancel(t.Context())
-	w := New(Options{Server: server.URL, Token: "secret", Name: "tcp"})
+	w := New(Options{Server: server.URL, Token: "secret", Name: "tcp", Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	w.Handle("echo", echo)
 	end := make(chan error, 1)
 	go func() { end <- w.Run(ctx) }()

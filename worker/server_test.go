@@ -124,7 +124,14 @@ func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	stop := context.AfterFunc(s.t.Context(), p.drop)
 	defer stop()
 	go func() {
-		p.helloRaw = p.receive(protocol.TypeHello, &p.hello).Raw
+		m, err := p.message()
+		if err != nil {
+			return // the worker has gone, which the test will see
+		}
+		if err := m.Decode(&p.hello); err != nil || m.Type != protocol.TypeHello {
+			s.t.Errorf("want hello, got %.300s, %v", m.Raw, err)
+		}
+		p.helloRaw = m.Raw
 		s.peers <- p
 	}()
 	p.read()
