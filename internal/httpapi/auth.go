@@ -181,8 +181,7 @@ func (a *API) loggedIn(ctx context.Context, p auth.Pair, err error) (*loggedIn, 
 	}}
 	if r := requestFrom(ctx).http; r.Header.Get("Origin") != "" {
 		out.Body.RefreshToken = ""
-		out.SetCookie = a.cookie(r, p.RefreshToken)
-		out.SetCookie.Expires = p.RefreshUntil
+		out.SetCookie = a.cookie(r, p.RefreshToken, p.RefreshUntil)
 	}
 	return out, nil
 }
@@ -192,14 +191,13 @@ func (a *API) loggedOut(ctx context.Context) *loggedOut {
 	if r.Header.Get("Origin") == "" {
 		return &loggedOut{}
 	}
-	c := a.cookie(r, "")
-	c.MaxAge = -1
-	return &loggedOut{SetCookie: c}
+	return &loggedOut{SetCookie: a.cookie(r, "", time.Unix(0, 0))}
 }
 
-func (a *API) cookie(r *http.Request, value string) *http.Cookie {
-	return &http.Cookie{
-		Name: refreshCookie, Value: value, Path: "/api/v1/auth", HttpOnly: true, SameSite: http.SameSiteStrictMode,
+func (a *API) cookie(r *http.Request, value string, expires time.Time) *http.Cookie {
+	return &http.Cookie{ //nolint:gosec // not Secure where people use plain http: G124
+		Name: refreshCookie, Value: value, Expires: expires,
+		Path: "/api/v1/auth", HttpOnly: true, SameSite: http.SameSiteStrictMode,
 		Secure: r.TLS != nil || strings.HasPrefix(a.deps.PublicURL, "https://"),
 	}
 }

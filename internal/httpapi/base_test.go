@@ -167,7 +167,7 @@ func TestDocuments(t *testing.T) {
 	r := s.ok(http.StatusOK, nil, "GET", "/api/openapi.json", nil)
 	want, err := httpapi.OpenAPI()
 	if err != nil || string(r.body) != string(want) || r.Header.Get("Content-Type") != "application/json" {
-		t.Errorf("not the document that is kept in the repo (%v), as %s", err, r.Header.Get("Content-Type"))
+		t.Errorf("not what OpenAPI returns (%v), as %s", err, r.Header.Get("Content-Type"))
 	}
 	page := s.ok(http.StatusOK, nil, "GET", "/api/docs", nil)
 	for _, want := range []string{"/api/v1/auth/login", "/api/v1/groups/{id}/members", "token: session, api (groups:write)"} {

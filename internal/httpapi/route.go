@@ -24,17 +24,12 @@ const bodyTimeout = 60 * time.Second
 type access struct {
 	kinds []auth.Kind // nil: anybody
 	scope auth.Scope  // what an API token needs
-	admin bool
 }
 
-// public is for everybody, session for a person who logged in, and admin for
-// one who is an administrator.
+// public is for everybody, session for a person who logged in.
 var (
 	public  = access{}
 	session = access{kinds: []auth.Kind{auth.KindSession}}
-	admin   = access{kinds: []auth.Kind{auth.KindSession}, admin: true}
-	worker  = access{kinds: []auth.Kind{auth.KindWorker}}
-	device  = access{kinds: []auth.Kind{auth.KindDevice}}
 )
 
 // user is a person, or an API token of theirs with the scope (empty: any).
@@ -53,11 +48,7 @@ func (x access) String() string {
 			names[i] += " (" + string(x.scope) + ")"
 		}
 	}
-	text := "token: " + strings.Join(names, ", ")
-	if x.admin {
-		text += "; administrators"
-	}
-	return text
+	return "token: " + strings.Join(names, ", ")
 }
 
 // route is one operation of the API.
@@ -134,13 +125,7 @@ func (a *API) authenticate(ctx context.Context, token string, x access) error {
 		return err
 	}
 	requestFrom(ctx).caller = &c
-	if err := c.Allowed(x.scope, x.kinds...); err != nil {
-		return err
-	}
-	if x.admin && !c.Admin {
-		return auth.ErrNotAdmin
-	}
-	return nil
+	return c.Allowed(x.scope, x.kinds...)
 }
 
 // bearer returns the token of an Authorization header, or "".
