@@ -22,25 +22,25 @@ import (
 
 // gaps are the times between dials.
 func (s *scripted) gaps() (gaps []time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := 1; i < len(s.dials); i++ {
-		gaps = append(gaps, s.dials[i].Sub(s.dials[i-1]))
+	dials := s.times()
+	for i := 1; i < len(dials); i++ {
+		gaps = append(gaps, dials[i].Sub(dials[i-1]))
 	}
 	return gaps
 }
 
 func TestReconnectSchedule(t *testing.T) {
 	bubble(t, func(t *testing.T, s *scripted) {
-		s.down = func(try int) bool { return try > 1 && try < 40 }
+		s.refuse(func(try int) bool { return try > 1 && try < 40 })
 		s.start(s.options(), map[string]Handler{"echo": echo})
 		p := s.open()
 		lost := time.Now()
 		p.drop()
 		s.open().drop()
 
-		for i, at := range s.dials[1:] {
-			gap := at.Sub(s.dials[i])
+		dials := s.times()[:40]
+		for i, at := range dials[1:] {
+			gap := at.Sub(dials[i])
 			switch {
 			case i == 0 && at != lost:
 				t.Errorf("the first try came after %v", gap)
@@ -50,7 +50,7 @@ func TestReconnectSchedule(t *testing.T) {
 				t.Errorf("try %d came after %v", i, gap)
 			}
 		}
-		if total := s.dials[39].Sub(lost); total < time.Minute {
+		if total := dials[39].Sub(lost); total < time.Minute {
 			t.Errorf("40 tries within %v: no backoff", total)
 		}
 	})
@@ -141,12 +141,13 @@ func TestFlappingServer(t *testing.T) {
 		for range 10 {
 			s.open().drop()
 		}
-		atOnce := time.Time{}
-		for i, gap := range s.gaps() {
+		atOnce, dials := time.Time{}, s.times()
+		for i := range len(dials) - 1 {
+			gap := dials[i+1].Sub(dials[i])
 			if gap >= fastLeast {
 				continue
 			}
-			if at := s.dials[i+1]; at.Sub(atOnce) < stableAfter {
+			if at := dials[i+1]; at.Sub(atOnce) < stableAfter {
 				t.Errorf("try %d came at once, %v after another", i+2, at.Sub(atOnce))
 			} else {
 				atOnce = at
@@ -345,7 +346,7 @@ func TestDrain(t *testing.T) {
 	})
 	t.Run("without a server", func(t *testing.T) {
 		bubble(t, func(t *testing.T, s *scripted) {
-			s.down = func(int) bool { return true }
+			s.refuse(func(int) bool { return true })
 			w := s.start(s.options(), release)
 			time.Sleep(time.Minute)
 			w.drain()

@@ -320,7 +320,7 @@ func TestUpdatesSurviveReconnect(t *testing.T) {
 		p.send(assignment("t", 1, "k", "1"))
 		var c protocol.Checkpoint
 		p.receive(protocol.TypeCheckpoint, &c)
-		s.down = func(try int) bool { return try == 2 }
+		s.refuse(func(try int) bool { return try == 2 })
 		p.drop()
 		goOn <- true
 		<-goOn
