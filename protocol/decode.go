@@ -63,10 +63,9 @@ func (s *scanner) message() (Message, error) {
 	var m Message
 	start := s.pos
 	err := s.object(func(key []byte, from, to int) {
-		switch name, _ := unquote(key); name {
+		switch unquote(key) {
 		case "type":
-			t, _ := unquote(s.buf[from:to])
-			m.Type = Type(t)
+			m.Type = Type(unquote(s.buf[from:to]))
 		case "input", "output", "data":
 			m.payloadFrom, m.payloadTo = from-start, to-start
 		}

@@ -155,7 +155,8 @@ func TestDecodeFields(t *testing.T) {
 				}
 				return
 			}
-			if _, ok := err.(*protocol.FieldError); !ok || !strings.HasPrefix(err.Error(), tt.want) {
+			var field *protocol.FieldError
+			if !errors.As(err, &field) || !strings.HasPrefix(err.Error(), tt.want) {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
 		})

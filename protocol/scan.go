@@ -252,15 +252,15 @@ func isHex(c byte) bool {
 	return isDigit(c) || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// unquote turns a scanned JSON string into its text; ok is false for any other
-// value.
-func unquote(quoted []byte) (text string, ok bool) {
+// unquote turns a scanned JSON string into its text, any other value into "".
+func unquote(quoted []byte) string {
 	if len(quoted) < 2 || quoted[0] != '"' {
-		return "", false
+		return ""
 	}
 	if bytes.IndexByte(quoted, '\\') < 0 {
-		return string(quoted[1 : len(quoted)-1]), true
+		return string(quoted[1 : len(quoted)-1])
 	}
-	err := json.Unmarshal(quoted, &text)
-	return text, err == nil
+	var text string
+	_ = json.Unmarshal(quoted, &text) // the scanner has found it to be a string
+	return text
 }

@@ -3,6 +3,7 @@ package protocol_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -154,8 +155,8 @@ func TestTranscriptErrors(t *testing.T) {
 			}
 		case protocol.CodeRate: // does not depend on the message
 		default:
-			err, ok := m.Decode(v).(*protocol.FieldError)
-			if !ok || err.Reply() != want {
+			var field *protocol.FieldError
+			if err := m.Decode(v); !errors.As(err, &field) || field.Reply() != want {
 				t.Errorf("%.100s: got %v, want %v", lines[i].text, err, want)
 			}
 		}

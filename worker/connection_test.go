@@ -75,7 +75,7 @@ func TestReconnectWhileDialsHang(t *testing.T) {
 		p := s.open()
 		hang.Store(true)
 		p.drop()
-		time.Sleep(fastFor)
+		pass(fastFor)
 		hang.Store(false)
 		s.open().drop()
 		for _, gap := range s.gaps()[:9] {
@@ -111,7 +111,7 @@ func TestCloseCodes(t *testing.T) {
 				w := s.start(s.options(), map[string]Handler{"echo": echo, "wait": untilCancelled})
 				p := s.open()
 				p.send(assignment("t", 1, "wait", "1"))
-				time.Sleep(time.Minute)
+				pass(time.Minute)
 				closed := time.Now()
 				p.closeWith(tt.code, "because")
 				if tt.final {
@@ -214,7 +214,7 @@ func TestSlowFrameIsLife(t *testing.T) {
 		raw := p.ws.NetConn()
 		header := []byte{0x81, 126, byte(len(text) >> 8), byte(len(text))}
 		for _, part := range [][]byte{header, text[:20], text[20:40], text[40:]} {
-			time.Sleep(2 * time.Second)
+			pass(2 * time.Second)
 			if _, err := raw.Write(part); err != nil {
 				t.Fatal(err)
 			}
@@ -304,7 +304,7 @@ func TestGroupsTakenAwayAreNotAskedForAgain(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	release := map[string]Handler{"wait": func(ctx context.Context, task *Task) (any, error) {
-		time.Sleep(20 * time.Second)
+		pass(20 * time.Second)
 		return 1, ctx.Err()
 	}}
 	t.Run("idle", func(t *testing.T) {
@@ -348,7 +348,7 @@ func TestDrain(t *testing.T) {
 		bubble(t, func(t *testing.T, s *scripted) {
 			s.refuse(func(int) bool { return true })
 			w := s.start(s.options(), release)
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 			w.drain()
 			began := time.Now()
 			if err := w.ended(); err != nil || time.Since(began) > 0 {
@@ -374,7 +374,7 @@ func TestServerDrainKeepsWorkingUntilIdle(t *testing.T) {
 		s.start(s.options(), map[string]Handler{"wait": untilCancelled})
 		p := s.open()
 		p.send(assignment("t", 1, "wait", "1"), protocol.Bare{Type: protocol.TypeDrain})
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		p.closeWith(protocol.CloseGoingAway, "")
 		p = s.open()
 		if len(p.hello.Running) != 1 || p.hello.Session != "session" {
@@ -407,7 +407,7 @@ func TestStop(t *testing.T) {
 	t.Run("handler that does not listen", func(t *testing.T) {
 		bubble(t, func(t *testing.T, s *scripted) {
 			w := s.start(s.options(), map[string]Handler{"deaf": func(context.Context, *Task) (any, error) {
-				time.Sleep(time.Minute)
+				pass(time.Minute)
 				return nil, nil
 			}})
 			p := s.open()
@@ -418,7 +418,7 @@ func TestStop(t *testing.T) {
 			if err := w.ended(); !errors.Is(err, ErrStopped) || time.Since(began) > killWait+abortWait {
 				t.Errorf("Run: %v after %v", err, time.Since(began))
 			}
-			time.Sleep(time.Minute) // for the handler's own end
+			pass(time.Minute) // for the handler's own end
 		})
 	})
 	t.Run("before Run", func(t *testing.T) {

@@ -361,3 +361,8 @@ func untilCancelled(ctx context.Context, _ *Task) (any, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
+
+// pass lets time go by, which in a bubble it does at once.
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // only ever called within testing/synctest
+}

@@ -203,7 +203,7 @@ func TestLostAck(t *testing.T) {
 			}
 		}
 		p.send(protocol.Ack{Task: "a", Attempt: 1, Reason: protocol.NotOwner})
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		p.closeWith(protocol.CloseInternal, "")
 		if p = s.next(); len(p.hello.Running) != 0 {
 			t.Errorf("hello: %s", p.helloRaw)
@@ -219,7 +219,7 @@ func TestResultsKeepTheirOrder(t *testing.T) {
 		opts.Slots = n
 		s.start(opts, map[string]Handler{"k": func(_ context.Context, task *Task) (any, error) {
 			i, err := strconv.Atoi(task.ID)
-			time.Sleep(time.Duration(n-i) * time.Millisecond)
+			pass(time.Duration(n-i) * time.Millisecond)
 			return nil, err
 		}})
 		p := s.open()
@@ -246,7 +246,7 @@ func TestProgressIsCoalesced(t *testing.T) {
 		s.start(s.options(), map[string]Handler{"k": func(_ context.Context, task *Task) (any, error) {
 			for i := range 1001 {
 				task.Progress(float64(i)/10, "step\n"+strconv.Itoa(i))
-				time.Sleep(time.Millisecond)
+				pass(time.Millisecond)
 			}
 			task.Progress(math.Inf(1), strings.Repeat("ä", 501))
 			return nil, nil

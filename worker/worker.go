@@ -163,7 +163,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	kill()
 	watch.Wait()
 	if !w.waitForHandlers() {
-		w.log.Warn("handlers still run: they ignore their context")
+		w.log.WarnContext(ctx, "handlers still run: they ignore their context")
 	}
 	return err
 }
@@ -206,7 +206,7 @@ func (w *Worker) serve(life context.Context, address string) error {
 			return end
 		}
 		wait := again.pause(time.Now(), welcomed, err)
-		w.log.Warn("not connected", "server", address, "error", err, "next_try_in", wait.Round(time.Millisecond))
+		w.log.WarnContext(life, "not connected", "server", address, "error", err, "next_try_in", wait.Round(time.Millisecond))
 		w.rest(life, wait)
 		if w.done() {
 			return nil
@@ -349,7 +349,7 @@ func (w *Worker) assign(life context.Context, m protocol.Assign) {
 	}
 	if why != "" {
 		cancel(nil)
-		log.Warn("task rejected", "kind", m.Kind, "reason", why)
+		log.WarnContext(ctx, "task rejected", "kind", m.Kind, "reason", why)
 		w.ledger.finish(a, resultOf(ctx, ref, nil, Reject(why)))
 		return
 	}
@@ -388,7 +388,7 @@ func (w *Worker) work(ctx context.Context, timeout time.Duration, handler Handle
 		}
 		r := resultOf(ctx, task.entry.ref, output, err)
 		w.ledger.finish(task.entry, r)
-		task.Logger.Info("task done", "kind", task.Kind, "status", r.Status, "ms", time.Since(began).Milliseconds(), "error", err)
+		task.Logger.InfoContext(ctx, "task done", "kind", task.Kind, "status", r.Status, "ms", time.Since(began).Milliseconds(), "error", err)
 		w.wakeUp()
 	}()
 	output, err = handler(ctx, task)

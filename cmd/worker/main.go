@@ -61,7 +61,7 @@ func run(ctx, stopped context.Context, args, environ []string, stdout, stderr io
 		w.Handle(h.kind, h.run)
 		kinds = append(kinds, h.kind)
 	}
-	log.Info("worker starting", "version", version, "server", opts.Server, "name", opts.Name, "slots", opts.Slots, "kinds", kinds)
+	log.InfoContext(ctx, "worker starting", "version", version, "server", opts.Server, "name", opts.Name, "slots", opts.Slots, "kinds", kinds)
 	defer context.AfterFunc(stopped, w.Stop)()
 	return w.Run(ctx)
 }
