@@ -388,7 +388,11 @@ func (w *Worker) work(ctx context.Context, timeout time.Duration, handler Handle
 		}
 		r := resultOf(ctx, task.entry.ref, output, err)
 		w.ledger.finish(task.entry, r)
-		task.Logger.InfoContext(ctx, "task done", "kind", task.Kind, "status", r.Status, "ms", time.Since(began).Milliseconds(), "error", err)
+		log := task.Logger.With("kind", task.Kind, "status", r.Status, "ms", time.Since(began).Milliseconds())
+		if err != nil {
+			log = log.With("error", err)
+		}
+		log.InfoContext(ctx, "task done")
 		w.wakeUp()
 	}()
 	output, err = handler(ctx, task)
