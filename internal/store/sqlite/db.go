@@ -40,6 +40,7 @@ type DB struct {
 	writer *writer
 	reads  *sql.DB
 	log    *slog.Logger
+	rare   int // rareMatches
 
 	mu    sync.RWMutex // guards stmts
 	stmts map[string]*sql.Stmt
@@ -55,7 +56,7 @@ func Open(ctx context.Context, dir string, logger *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{lock: lock, log: logger, stmts: make(map[string]*sql.Stmt)}
+	db := &DB{lock: lock, log: logger, rare: rareMatches, stmts: make(map[string]*sql.Stmt)}
 	if err := db.open(ctx, filepath.Join(dir, fileName)); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

@@ -143,7 +143,7 @@ func (db *DB) Drop(ctx context.Context, id string, now time.Time) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
-	for len(seqs) > 0 && err == nil {
+	for err == nil && len(seqs) > 0 {
 		portion := seqs[:min(len(seqs), deletePortion)]
 		seqs = seqs[len(portion):]
 		err = db.submit(ctx, len(portion), false, func(tx *writeTx) error {

@@ -33,14 +33,16 @@ func scanSession(rows *sql.Rows) (s workers.Session, err error) {
 
 // change runs a statement that returns the session it changed; ok is false where
 // it changed none.
-func (s *Sessions) change(ctx context.Context, q string, args ...any) (after workers.Session, ok bool, err error) {
-	err = s.db.writeOne(ctx, func(tx *writeTx) error {
+func (s *Sessions) change(ctx context.Context, q string, args ...any) (workers.Session, bool, error) {
+	var after workers.Session
+	found := false
+	err := s.db.writeOne(ctx, func(tx *writeTx) error {
 		rows, err := tx.query(q+" RETURNING "+sessionCols, args...)
 		if err != nil {
 			return err
 		}
 		return each(rows, func(rows *sql.Rows) (err error) {
-			ok = true
+			found = true
 			after, err = scanSession(rows)
 			return err
 		})
@@ -48,7 +50,7 @@ func (s *Sessions) change(ctx context.Context, q string, args ...any) (after wor
 	if err != nil {
 		return workers.Session{}, false, err
 	}
-	return after, ok, nil
+	return after, found, nil
 }
 
 const seenWorker = `INSERT INTO workers (id, owner, name, first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?4)

@@ -15,7 +15,7 @@ import (
 // taken from task_words and sorted. Where all are common, the list is walked
 // newest first and each title looked at: the page is full soon.
 
-// rareMatches is how many titles a word may begin in to be looked up.
+// rareMatches is in how many titles of a group a rare word begins at most.
 const rareMatches = 20000
 
 // splitWords cuts text into its letters and digits, lower-cased, in NFC.
@@ -61,7 +61,7 @@ const prefixRange = "group_id = ? AND word >= ? AND word < ?"
 // look at. The table's list indexes are then left aside.
 func (db *DB) rareWords(ctx context.Context, c *clause, w tasks.Where) error {
 	group, q, listed := search(w)
-	rarest, least := "", rareMatches+1
+	rarest, least := "", db.rare+1
 	if group != "" && listed {
 		for _, word := range splitWords(q) {
 			var n int

@@ -153,6 +153,9 @@ func (w *writer) loop() {
 		_, open = <-w.wake
 		for batch := w.take(); len(batch) > 0; batch = w.take() {
 			w.commit(batch)
+			w.mu.Lock()
+			w.oldest = time.Time{}
+			w.mu.Unlock()
 			for _, o := range batch {
 				close(o.done)
 			}
@@ -174,7 +177,6 @@ func (w *writer) take() []*op {
 		nb++
 	}
 	batch := make([]*op, 0, nu+nb)
-	w.oldest = time.Time{}
 	for lane, n := range [2]int{urgent: nu, bulk: nb} {
 		for _, o := range w.lanes[lane][:n] {
 			batch = append(batch, o)
@@ -346,8 +348,8 @@ func (db *DB) QueueDelay() time.Duration { return db.writer.delay() }
 
 // write runs f in the shared transaction and returns after the commit is
 // durable. An error of f undoes f alone and is returned. When ctx ends first,
-// f may still be committed, and may still run: read what it sets only where
-// write returned nil.
+// f may still run and be committed: read what it sets only after a nil error,
+// and let it set no named result.
 func (db *DB) write(ctx context.Context, f func(tx *writeTx) error) error {
 	return db.submit(ctx, 1, false, f)
 }

@@ -68,15 +68,15 @@ func randomCond(r *rand.Rand, like tasks.Task) tasks.Cond {
 func testFind(f *fixture) {
 	const seed = 7
 	r := rand.New(rand.NewPCG(seed, seed))
-	all := make([]tasks.Task, 300)
+	all := make([]tasks.Task, 150)
 	for i := range all {
 		n := f.randomTask(r)
 		_, err := f.Tasks.Insert(f.ctx, n)
 		f.ok(err)
 		all[i] = n.Task
 	}
-	for round := range 400 {
-		q := tasks.Query{Limit: 1 + r.IntN(400)}
+	for round := range 300 {
+		q := tasks.Query{Limit: 1 + r.IntN(200)}
 		for range r.IntN(5) {
 			like := all[r.IntN(len(all))]
 			c := randomCond(r, like)
