@@ -158,11 +158,18 @@ func (a *API) getStats(ctx context.Context, in *getStatsRequest) (*statsAnswer, 
 	if err != nil {
 		return nil, err
 	}
-	return &statsAnswer{Body: ShowStats(in.Window, s)}, nil
+	return &statsAnswer{Body: showStats(in.Window, s)}, nil
 }
 
-// ShowStats returns a group's figures as JSON shows them.
-func ShowStats(window string, s tasks.GroupStats) Stats {
+// LiveStats returns what a stats event shows of a group.
+func (a *API) LiveStats(ctx context.Context, group string) (any, error) {
+	const window = "24h"
+	s, err := a.deps.Tasks.Stats(ctx, group, windows[window])
+	return showStats(window, s), err
+}
+
+// showStats returns a group's figures as JSON shows them.
+func showStats(window string, s tasks.GroupStats) Stats {
 	out := Stats{
 		Window: window, WaitMS: percentiles(s.Wait), RunMS: percentiles(s.Run),
 		Counts: StatsCounts{

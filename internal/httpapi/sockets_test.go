@@ -104,11 +104,13 @@ func TestWorkerIsServed(t *testing.T) {
 	if len(list.Items) != 1 || list.Items[0].ID != welcome.Worker || list.Items[0].Name != "lab" {
 		t.Errorf("workers %+v", list)
 	}
-	if err := w.hub.Stop(t.Context()); err != nil {
-		t.Error(err)
-	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- w.hub.Stop(t.Context()) }()
 	if code := closeCode(t, ws); code != protocol.CloseGoingAway {
 		t.Errorf("closed with %d when the server stops, want 1001", code)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
 	}
 }
 

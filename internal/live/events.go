@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 
 	"github.com/firmlight/firmlight/internal/tasks"
-	"github.com/firmlight/firmlight/protocol"
 )
 
 var _ tasks.Events = (*Hub)(nil)
@@ -31,14 +30,15 @@ func (h *Hub) TaskLogged(t tasks.Task, lines []tasks.LogLine) {
 	})
 }
 
-// WorkerChanged tells the watchers of a worker's groups, and admins, that it
-// came, left or changed its slots.
-func (h *Hub) WorkerChanged(groups []string, w Worker) {
+// WorkersChanged tells the watchers of groups, and admins, that a worker for
+// them came, left or changed what it takes. What they list is a worker over all
+// its sessions, on every server: they read it again over HTTP.
+func (h *Hub) WorkersChanged(groups, kinds []string) {
 	topics := []Topic{{Kind: Admin}}
 	for _, g := range groups {
 		topics = append(topics, Topic{Group, g})
 	}
-	h.send(TypeWorker, w.Session, topics, func() any { return w })
+	h.send(TypeWorker, "changed", topics, func() any { return Workers{Kinds: kinds} })
 }
 
 // DeviceChanged tells the watchers of a group's devices; device is its JSON view.
@@ -64,15 +64,9 @@ type Log struct {
 	Lines  []tasks.LogView `json:"lines"`
 }
 
-// Worker is the data of a worker event: one session of a worker.
-type Worker struct {
-	ID      string        `json:"id"`
-	Name    string        `json:"name"`
-	Session string        `json:"session"`
-	State   string        `json:"state"` // connected, grace or lost
-	Slots   int           `json:"slots"`
-	Kinds   []string      `json:"kinds,omitempty"`
-	At      protocol.Time `json:"at"`
+// Workers is the data of a worker event.
+type Workers struct {
+	Kinds []string `json:"kinds"` // of the worker that changed last
 }
 
 func taskTopics(t tasks.Task) []Topic {

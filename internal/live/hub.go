@@ -4,6 +4,7 @@ package live
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -67,13 +68,16 @@ type Hub struct {
 	clients int
 	stopped bool
 	wg      sync.WaitGroup // of Serve
+
+	changedMu sync.Mutex     // guards changed; taken alone
+	changed   map[Topic]bool // watched groups with a task event since takeChanged
 }
 
 // NewHub returns a hub. relay may be nil.
 func NewHub(timing Timing, relay *Relay) *Hub {
 	return &Hub{
 		timing: timing, relay: relay,
-		topics: make(map[Topic][]*client), users: make(map[string][]*client),
+		topics: make(map[Topic][]*client), users: make(map[string][]*client), changed: make(map[Topic]bool),
 	}
 }
 
@@ -194,11 +198,29 @@ func (h *Hub) deliver(e Event) {
 		if len(watchers) == 0 {
 			continue
 		}
+		if e.Type == TypeTask && t.Kind == Group {
+			h.noteChanged(t)
+		}
 		f := e.frame(t)
 		for _, c := range watchers {
 			c.box.push(t, slot{e.Type, e.Key}, f)
 		}
 	}
+}
+
+func (h *Hub) noteChanged(t Topic) {
+	h.changedMu.Lock()
+	defer h.changedMu.Unlock()
+	h.changed[t] = true
+}
+
+// takeChanged returns the groups to count again, and forgets them.
+func (h *Hub) takeChanged() []Topic {
+	h.changedMu.Lock()
+	defer h.changedMu.Unlock()
+	ts := slices.Collect(maps.Keys(h.changed))
+	clear(h.changed)
+	return ts
 }
 
 // resync tells every client that it may have missed something.

@@ -113,7 +113,8 @@ type message struct {
 	Task     *tasks.View     `json:"task"`
 	Progress *Progress       `json:"progress"`
 	Log      *Log            `json:"log"`
-	Worker   *Worker         `json:"worker"`
+	Worker   *Workers        `json:"worker"`
+	Stats    json.RawMessage `json:"stats"`
 	Note     json.RawMessage `json:"notification"`
 }
 
@@ -197,8 +198,8 @@ func TestTaskEventsReachTheirTopics(t *testing.T) {
 	if m := p.next(); m.Type != TypeLog || m.Topic != "task:"+id || len(m.Log.Lines) != 1 || m.Log.Lines[0].Seq != 7 {
 		t.Errorf("got %+v, want the log line", m)
 	}
-	s.hub.WorkerChanged([]string{group}, Worker{ID: "w", Session: "s", State: "connected"})
-	if m := p.next(); m.Type != TypeWorker || m.Topic != "group:"+group || m.Worker.ID != "w" {
+	s.hub.WorkersChanged([]string{newID(), group}, []string{"echo"})
+	if m := p.next(); m.Type != TypeWorker || m.Topic != "group:"+group || len(m.Worker.Kinds) != 1 {
 		t.Errorf("got %+v, want the worker", m)
 	}
 }

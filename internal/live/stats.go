@@ -1,0 +1,84 @@
+package live
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Stats sends a group's figures to those who watch it, soon after something of
+// it changed. It costs nothing for groups that nobody watches.
+type Stats struct {
+	hub    *Hub
+	figure func(ctx context.Context, group string) (any, error)
+	every  time.Duration
+	log    *slog.Logger
+
+	mu     sync.Mutex // guards cancel
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// StatsInterval is between two stats events of one group.
+const StatsInterval = 2 * time.Second
+
+// NewStats returns what sends stats events on hub; figure returns a group's
+// figures as JSON shows them.
+func NewStats(hub *Hub, figure func(ctx context.Context, group string) (any, error), every time.Duration, log *slog.Logger) *Stats {
+	return &Stats{hub: hub, figure: figure, every: every, log: log}
+}
+
+// Start begins to send.
+func (s *Stats) Start(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.mu.Lock()
+	s.cancel = cancel
+	s.mu.Unlock()
+	s.wg.Go(func() { s.run(ctx) })
+	return nil
+}
+
+// Stop ends it; it may be called twice, or without Start.
+func (s *Stats) Stop(context.Context) error {
+	s.mu.Lock()
+	if s.cancel != nil {
+		s.cancel()
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+	return nil
+}
+
+func (s *Stats) run(ctx context.Context) {
+	tick := time.NewTicker(s.every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, t := range s.hub.takeChanged() {
+			s.send(ctx, t)
+		}
+	}
+}
+
+// send delivers on this server only: each counts for its own watchers.
+func (s *Stats) send(ctx context.Context, t Topic) {
+	ctx, cancel := context.WithTimeout(ctx, rightsTimeout)
+	defer cancel()
+	v, err := s.figure(ctx, t.ID)
+	if err != nil {
+		s.log.DebugContext(ctx, "no figures for a stats event", "group_id", t.ID, "error", err)
+		return
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		s.log.ErrorContext(ctx, "figures cannot be encoded", "error", err)
+		return
+	}
+	s.hub.deliver(Event{Type: TypeStats, Topics: []Topic{t}, Key: "stats", Data: b})
+}
