@@ -167,7 +167,7 @@ func (a *App) wire(ctx context.Context) error {
 	a.failover = failover.New(failover.Deps{
 		Server: workers.Server{ID: a.id, Address: a.URL(), Started: time.Now()}, Tasks: a.tasks, Sessions: a.sessions,
 		Cluster: a.store, Hub: a.hub, Grace: a.cfg.WorkerGrace, KeepMetadata: a.cfg.MetadataRetention,
-		PruneStats: a.store.PruneStats, Log: a.log,
+		PruneStats: a.store.PruneStats, SweepLogins: a.auth.Sweep, Log: a.log,
 	})
 	a.api = httpapi.New(httpapi.Deps{
 		Log: a.log, Auth: a.auth, Groups: a.groups, TrustedProxies: a.cfg.TrustedProxies,

@@ -51,6 +51,8 @@ type Deps struct {
 	KeepMetadata time.Duration
 	// PruneStats removes hourly statistics from before a time.
 	PruneStats func(ctx context.Context, before time.Time) error
+	// SweepLogins deletes logins and tokens that have expired.
+	SweepLogins func(ctx context.Context) (int64, error)
 	Log        *slog.Logger
 }
 

@@ -5,9 +5,12 @@ import (
 	"time"
 )
 
-// retention deletes the metadata of tasks that ended long ago, and hourly
-// statistics older than that; daily ones stay for good.
+// retention deletes expired logins, the metadata of tasks that ended long ago, and
+// hourly statistics older than that; daily ones stay for good.
 func (r *Runner) retention(ctx context.Context) error {
+	if _, err := r.SweepLogins(ctx); err != nil {
+		return err
+	}
 	before := time.Now().Add(-r.KeepMetadata)
 	if err := r.Tasks.DeleteOld(ctx, before); err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 type batch struct {
 	redis.UniversalClient // never called: Enqueue only uses the methods below
 	tx                    redis.Pipeliner
+	first                 bool // what comes now goes to the head of its queue
 }
 
 func newBatch(c redis.UniversalClient) *batch { return &batch{tx: c.TxPipeline()} }
@@ -41,7 +42,11 @@ func (b *batch) EvalSha(ctx context.Context, _ string, keys []string, args ...an
 	switch {
 	case script == enqueueNow && len(args) == 3: // message, id, now
 		b.tx.HSet(ctx, keys[0], "msg", args[0], "state", "pending", "pending_since", args[2])
-		b.tx.LPush(ctx, keys[1], args[1])
+		if b.first {
+			b.tx.RPush(ctx, keys[1], args[1])
+		} else {
+			b.tx.LPush(ctx, keys[1], args[1])
+		}
 	case script == enqueueLater && len(args) == 3: // message, due, id
 		due, ok := args[1].(int64)
 		if !ok {

@@ -23,6 +23,7 @@ func openEmbedded() (*Redis, error) {
 		return nil, err
 	}
 	server := m.Server()
+	server.SetPreHook(takeNatively(m))
 	r := &Redis{mini: m, quit: make(chan struct{}), done: make(chan struct{})}
 	r.client = redis.NewClient(&redis.Options{
 		Addr: "in-process",

@@ -114,6 +114,7 @@ func (q *Queue) pushPortion(ctx context.Context, ts []tasks.Ticket) error {
 			at = due
 			opts = append(opts, asynq.ProcessAt(due))
 		}
+		b.first = t.First
 		if _, err := client.EnqueueContext(ctx, asynq.NewTask(taskType, payload), opts...); err != nil {
 			return err
 		}

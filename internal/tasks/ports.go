@@ -13,7 +13,10 @@ type Ticket struct {
 	Task     string
 	Attempt  int       // of the row when it was pushed; the claim asks for it
 	Stamp    time.Time // equals the row's EnqueuedAt
-	RunAt    time.Time // later than Stamp is not possible; a future one is held back
+	RunAt    time.Time // a future one is held back
+	// First puts it at the head of its queue: its task has waited before, and
+	// lost its worker. The stamp is the old one, so stamps still leave in order.
+	First bool
 }
 
 // Queue hurries tasks to workers. Losing it costs time, never a task.

@@ -108,7 +108,10 @@ func (s *Service) settle(ctx context.Context, t Task) {
 			s.parents.kick(t.ID)
 		}
 	case t.Status == Queued || t.Status == Scheduled:
-		s.push(ctx, t)
+		ticket := TicketOf(t)
+		// Only a loss leaves the run_at later than the stamp: others stamp anew.
+		ticket.First = t.EnqueuedAt.Before(t.RunAt)
+		s.pushTickets(ctx, ticket)
 	}
 	if t.Status.Ended() {
 		s.progress.forget(t.ID)
@@ -127,7 +130,11 @@ func (s *Service) push(ctx context.Context, ts ...Task) {
 	for i, t := range ts {
 		tickets[i] = TicketOf(t)
 	}
-	if err := s.Queue.Push(ctx, tickets...); err != nil {
+	s.pushTickets(ctx, tickets...)
+}
+
+func (s *Service) pushTickets(ctx context.Context, ts ...Ticket) {
+	if err := s.Queue.Push(ctx, ts...); err != nil {
 		s.Logger.WarnContext(ctx, "tasks wait for refill: queue not reachable", "tasks", len(ts), "error", err)
 	}
 }

@@ -204,7 +204,8 @@ func Lose(t Task, l Loss, now time.Time) Transition {
 		tr.History = lost
 		return tr
 	}
-	tr.Set = requeue(now)
+	// The stamp stays: the ticket goes to the head of the queue (TicketOf).
+	tr.Set = []Assign{Set(ColStatus, Queued), Set(ColRunAt, now)}
 	if !l.ByServer {
 		tr.Set = append(tr.Set, Inc(ColReassignments, 1))
 	}
