@@ -58,6 +58,7 @@ func (a *API) serveWorker(w http.ResponseWriter, r *http.Request) error {
 		return nil // Accept has answered
 	}
 	// The handler returns, so that net/http frees what it keeps for a request.
+	//nolint:gosec // the hub ends the connection, not the request
 	go a.deps.Workers.Serve(context.Background(), conn, workers.Identity{
 		User: who.User, Username: who.Username, Token: who.TokenID, Groups: who.Groups, ExpiresAt: who.ExpiresAt,
 	})
@@ -98,6 +99,7 @@ func (a *API) serveLive(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return nil // Upgrade has answered
 	}
+	//nolint:gosec // the hub ends the connection, not the request
 	go a.deps.Live.Serve(context.Background(), ws, a.watcher(c, token))
 	return nil
 }

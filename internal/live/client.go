@@ -181,6 +181,8 @@ func (c *client) write(ctx context.Context) {
 	defer ping.Stop()
 	check := time.NewTicker(t.Check)
 	defer check.Stop()
+	rights := time.NewTicker(t.Rights)
+	defer rights.Stop()
 	var due <-chan time.Time // set while a flush waits for its interval
 	var again <-chan time.Time
 	var flushed time.Time
@@ -197,6 +199,8 @@ func (c *client) write(ctx context.Context) {
 				again = time.After(recheckAgain)
 			}
 		case <-again:
+			c.askRecheck()
+		case <-rights.C:
 			c.askRecheck()
 		case <-ping.C:
 			_ = c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(t.Write)) // a broken one shows in the next write

@@ -10,24 +10,26 @@ var _ tasks.Events = (*Hub)(nil)
 
 // TaskChanged tells the watchers of the group, of the task and of its parent.
 func (h *Hub) TaskChanged(t tasks.Task) {
-	h.send(TypeTask, t.ID, taskTopics(t), func() any { return t.View() })
+	if h.wantsTask(t) {
+		h.send(TypeTask, t.ID, taskTopics(t), t.View())
+	}
 }
 
 // TaskProgress tells the same watchers how far an attempt is.
 func (h *Hub) TaskProgress(t tasks.Task) {
-	h.send(TypeProgress, t.ID, taskTopics(t), func() any {
-		return Progress{
+	if h.wantsTask(t) {
+		h.send(TypeProgress, t.ID, taskTopics(t), Progress{
 			TaskID: t.ID, Attempt: t.Attempt,
 			ProgressView: tasks.ProgressView{Percent: t.Percent, Message: t.Message},
-		}
-	})
+		})
+	}
 }
 
 // TaskLogged tells the watchers of the task; those of its group would drown.
 func (h *Hub) TaskLogged(t tasks.Task, lines []tasks.LogLine) {
-	h.send(TypeLog, "", []Topic{{Task, t.ID}}, func() any {
-		return Log{TaskID: t.ID, Lines: tasks.LogViews(lines)}
-	})
+	if h.wants(Topic{Task, t.ID}) {
+		h.send(TypeLog, "", []Topic{{Task, t.ID}}, Log{TaskID: t.ID, Lines: tasks.LogViews(lines)})
+	}
 }
 
 // WorkersChanged tells the watchers of groups, and admins, that a worker for
@@ -38,17 +40,23 @@ func (h *Hub) WorkersChanged(groups, kinds []string) {
 	for _, g := range groups {
 		topics = append(topics, Topic{Group, g})
 	}
-	h.send(TypeWorker, "changed", topics, func() any { return Workers{Kinds: kinds} })
+	if h.wants(topics...) {
+		h.send(TypeWorker, "changed", topics, Workers{Kinds: kinds})
+	}
 }
 
 // DeviceChanged tells the watchers of a group's devices; device is its JSON view.
 func (h *Hub) DeviceChanged(group, id string, device any) {
-	h.send(TypeDevice, id, []Topic{{Device, group}}, func() any { return device })
+	if h.wants(Topic{Device, group}) {
+		h.send(TypeDevice, id, []Topic{{Device, group}}, device)
+	}
 }
 
 // Notify tells a user's connections of a notification.
 func (h *Hub) Notify(user string, notification any) {
-	h.send(TypeNotification, "", []Topic{{Me, user}}, func() any { return notification })
+	if h.wants(Topic{Me, user}) {
+		h.send(TypeNotification, "", []Topic{{Me, user}}, notification)
+	}
 }
 
 // Progress is the data of a progress event.
@@ -77,21 +85,13 @@ func taskTopics(t tasks.Task) []Topic {
 	return ts
 }
 
-// send encodes and publishes an event, if anyone may be watching.
-func (h *Hub) send(kind Type, key string, topics []Topic, data func() any) {
-	if !h.wanted(topics) {
-		return
-	}
-	b, err := json.Marshal(data())
-	if err != nil {
-		return // a view that does not encode is a defect its own tests show
-	}
-	h.Publish(Event{Type: kind, Topics: topics, Key: key, Data: b})
+func (h *Hub) wantsTask(t tasks.Task) bool {
+	return h.wants(Topic{Group, t.Group}, Topic{Task, t.ID}, Topic{Task, t.Parent}) // nobody watches ""
 }
 
-// wanted reports whether anyone watches one of the topics here, or might on
+// wants reports whether anyone watches one of the topics here, or might on
 // another server.
-func (h *Hub) wanted(topics []Topic) bool {
+func (h *Hub) wants(topics ...Topic) bool {
 	if h.relay != nil && h.relay.others() {
 		return true
 	}
@@ -103,4 +103,13 @@ func (h *Hub) wanted(topics []Topic) bool {
 		}
 	}
 	return false
+}
+
+// send encodes an event once for all who get it.
+func (h *Hub) send(kind Type, key string, topics []Topic, data any) {
+	b, err := json.Marshal(data)
+	if err != nil {
+		return // a view that does not encode is a defect its own tests show
+	}
+	h.Publish(Event{Type: kind, Topics: topics, Key: key, Data: b})
 }

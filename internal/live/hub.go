@@ -41,13 +41,14 @@ type Timing struct {
 	Silence  time.Duration // without a pong
 	Goodbye  time.Duration // for the client to answer a close frame
 	Check    time.Duration // between two looks at the token
+	Rights   time.Duration // between two looks at the rights, besides Recheck
 }
 
 // DefaultTiming is what a server runs with.
 var DefaultTiming = Timing{
 	Interval: 50 * time.Millisecond, Write: 10 * time.Second,
 	Ping: 25 * time.Second, Silence: 60 * time.Second, Goodbye: time.Second,
-	Check: 2 * time.Second,
+	Check: 2 * time.Second, Rights: 30 * time.Second,
 }
 
 // ErrFull answers a connection above the hub's, or the user's, limit.

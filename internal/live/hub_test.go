@@ -278,6 +278,19 @@ func TestLostRightsEndASubscription(t *testing.T) {
 	}
 }
 
+func TestRightsAreLookedAtWithoutBeingAsked(t *testing.T) {
+	timing := DefaultTiming
+	timing.Rights = 20 * time.Millisecond
+	s := newSite(t, timing, nil)
+	topic := Topic{Group, newID()}
+	p := s.open("user=u")
+	p.subscribe(topic.String())
+	s.refuse(topic, fault.New(fault.NotFound, "not_found", "There is no such group."))
+	if m := p.next(); m.Type != TypeUnsubscribed || m.Topic != topic.String() {
+		t.Errorf("got %+v, want unsubscribed", m)
+	}
+}
+
 func TestUnansweredCheckIsAskedAgain(t *testing.T) {
 	s := newSite(t, DefaultTiming, nil)
 	topic := Topic{Group, newID()}

@@ -175,7 +175,7 @@ func (r *Relay) flush(ctx context.Context) error {
 // itself and says so: what was sent meanwhile is lost, so browsers read again.
 func (r *Relay) receive(ctx context.Context, h *Hub) {
 	sub := r.rdb.Subscribe(ctx, relayChannel)
-	defer sub.Close()
+	defer func() { _ = sub.Close() }() // nothing is left to read
 	in := sub.ChannelWithSubscriptions()
 	for {
 		select {

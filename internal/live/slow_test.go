@@ -100,3 +100,11 @@ func TestIdleReaderGetsEventsAtOnceAndABusyOneTheNewest(t *testing.T) {
 		t.Errorf("a busy task was told %d times (%v), want at most 3", len(seen), seen)
 	}
 }
+
+func TestUnwatchedEventsCostNoAllocation(t *testing.T) {
+	h := NewHub(DefaultTiming, nil)
+	task := tasks.Task{ID: newID(), Group: newID(), Parent: newID()}
+	if n := testing.AllocsPerRun(100, func() { h.TaskChanged(task); h.TaskProgress(task) }); n != 0 {
+		t.Errorf("%.0f allocations for events that nobody watches", n)
+	}
+}
