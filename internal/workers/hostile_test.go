@@ -52,6 +52,22 @@ func (c *wsClient) closed() int {
 
 // realWorld serves a hub on a real port.
 func realWorld(t testing.TB) (w *world, dial func() *client) {
+	w, url := serveReal(t)
+	return w, func() *client {
+		dialer := websocket.Dialer{Subprotocols: []string{protocol.Subprotocol}}
+		ws, response, err := dialer.Dial(url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if ws.Subprotocol() != protocol.Subprotocol {
+			t.Errorf("subprotocol %q", ws.Subprotocol())
+		}
+		return newClient(t, &wsClient{ws: ws, end: make(chan struct{})})
+	}
+}
+
+func serveReal(t testing.TB) (w *world, url string) {
 	w = newWorld(t, realStore(t))
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if !workers.Offers(r) {
@@ -69,19 +85,7 @@ func realWorld(t testing.TB) (w *world, dial func() *client) {
 		w.stop()
 		server.Close()
 	})
-	url := "ws" + strings.TrimPrefix(server.URL, "http")
-	return w, func() *client {
-		dialer := websocket.Dialer{Subprotocols: []string{protocol.Subprotocol}}
-		ws, response, err := dialer.Dial(url, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = response.Body.Close()
-		if ws.Subprotocol() != protocol.Subprotocol {
-			t.Errorf("subprotocol %q", ws.Subprotocol())
-		}
-		return newClient(t, &wsClient{ws: ws, end: make(chan struct{})})
-	}
+	return w, "ws" + strings.TrimPrefix(server.URL, "http")
 }
 
 func TestSubprotocolIsNeeded(t *testing.T) {
