@@ -173,7 +173,8 @@ func (a *App) wire(ctx context.Context) error {
 		Log: a.log, Auth: a.auth, Groups: a.groups, TrustedProxies: a.cfg.TrustedProxies,
 		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,
 		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live,
-		Ready: a.ready, Behind: a.store.QueueDelay,
+		Ready:  a.ready,
+		Behind: func() time.Duration { return max(a.store.QueueDelay(), a.tasks.PushLag()) },
 	})
 	return a.prepareAdmin(ctx)
 }

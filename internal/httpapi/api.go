@@ -82,6 +82,7 @@ func New(deps Deps) *API {
 	a.socketRoutes()
 	a.healthRoutes()
 	a.documentRoutes()
+	a.setupPageRoutes()
 	a.mux.HandleFunc("/api/", a.unknown)
 	a.mux.HandleFunc("/api", a.unknown)
 	if deps.Web != nil {

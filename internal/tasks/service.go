@@ -33,6 +33,7 @@ type Service struct {
 	Deps
 	parents  *parents
 	progress *progressBook
+	pushed   lag
 
 	mu     sync.Mutex // guards cancel
 	cancel context.CancelFunc
@@ -134,7 +135,13 @@ func (s *Service) push(ctx context.Context, ts ...Task) {
 }
 
 func (s *Service) pushTickets(ctx context.Context, ts ...Ticket) {
-	if err := s.Queue.Push(ctx, ts...); err != nil {
+	began := time.Now()
+	err := s.Queue.Push(ctx, ts...)
+	if err == nil {
+		s.pushed.note(began) // an absent Redis is no reason to refuse what the store can keep
+		return
+	}
+	if ctx.Err() == nil {
 		s.Logger.WarnContext(ctx, "tasks wait for refill: queue not reachable", "tasks", len(ts), "error", err)
 	}
 }
@@ -162,4 +169,29 @@ func ignoreNotFound(err error) error {
 // isStoreFault reports whether an error is the store's, not the task's.
 func isStoreFault(err error) bool {
 	return fault.KindOf(err) == fault.Unavailable || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// lag remembers how long the last push took.
+type lag struct {
+	mu    sync.Mutex
+	took  time.Duration
+	ended time.Time
+}
+
+func (l *lag) note(began time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ended = time.Now()
+	l.took = l.ended.Sub(began)
+}
+
+// PushLag is how long inserted tasks wait for their queue now, as the last push
+// within a second tells. Submits are refused while it is long (invariant 6).
+func (s *Service) PushLag() time.Duration {
+	s.pushed.mu.Lock()
+	defer s.pushed.mu.Unlock()
+	if time.Since(s.pushed.ended) > time.Second {
+		return 0
+	}
+	return s.pushed.took
 }

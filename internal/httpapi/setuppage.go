@@ -1,0 +1,77 @@
+package httpapi
+
+import (
+	_ "embed"
+	"errors"
+	"html/template"
+	"net/http"
+	"strings"
+
+	"github.com/firmlight/firmlight/internal/auth"
+	"github.com/firmlight/firmlight/internal/fault"
+)
+
+//go:embed setup.html
+var setupHTML string
+
+var setupTemplate = template.Must(template.New("setup").Parse(setupHTML))
+
+// maxForm bounds the body of the setup form, in bytes.
+const maxForm = 8 << 10
+
+// setupForm is what the page shows.
+type setupForm struct {
+	Code, Username, Email string
+	Problem               string
+	Done                  bool
+}
+
+// setupPageRoutes serve the page behind the one-time link in the server's log:
+// a plain form, so that it needs no script. Its code is the proof of who sends it.
+func (a *API) setupPageRoutes() {
+	a.raw("GET /setup", public, func(w http.ResponseWriter, r *http.Request) error {
+		return showSetup(w, http.StatusOK, setupForm{Code: r.URL.Query().Get("code")})
+	})
+	a.raw("POST /setup", public, a.takeSetupForm)
+}
+
+func (a *API) takeSetupForm(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		return fault.Wrap(err, fault.Malformed, "bad_form", "The form could not be read.")
+	}
+	f := setupForm{Code: r.PostForm.Get("code"), Username: r.PostForm.Get("username"), Email: r.PostForm.Get("email")}
+	_, err := a.deps.Auth.Setup(r.Context(), f.Code, auth.Registration{
+		Username: f.Username, Email: f.Email, Password: r.PostForm.Get("password"),
+	}, requestFrom(r.Context()).addr)
+	var known *fault.Error
+	switch {
+	case err == nil:
+		f.Done = true
+		return showSetup(w, http.StatusCreated, f)
+	case errors.As(err, &known) && known.Kind != fault.Internal:
+		f.Problem = inWords(known)
+		return showSetup(w, statuses[known.Kind], f)
+	default:
+		return err
+	}
+}
+
+// inWords is a fault as a person reads it in a form.
+func inWords(e *fault.Error) string {
+	words := []string{e.Detail}
+	for _, f := range e.Fields {
+		words = append(words, f.Field+" "+f.Message+".")
+	}
+	return strings.Join(words, " ")
+}
+
+func showSetup(w http.ResponseWriter, status int, f setupForm) error {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer") // the address has the code
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	return setupTemplate.Execute(w, f)
+}
