@@ -47,13 +47,14 @@ func (b *bench) batchRounds(ctx context.Context, id string, on backend, n int) (
 		return nil, "", err
 	}
 	defer leave()
-	if _, err := r.batchRound(ctx, t, n/5); err != nil {
+	if _, err := r.batchRound(ctx, t, max(n/5, batchSize)); err != nil {
 		return nil, "", fmt.Errorf("warm-up: %w", err)
 	}
 	prof := b.profiler(ctx, r, id)
 	defer prof.finish()
 	var throttled int
 	var gap time.Duration
+	before := r.cpu()
 	for i := range b.rounds {
 		got, err := r.batchRound(ctx, t, n)
 		if err != nil {
@@ -65,7 +66,8 @@ func (b *bench) batchRounds(ctx context.Context, id string, on backend, n int) (
 		throttled += got.throttled
 		gap = max(gap, t.longestGap())
 	}
-	note = fmt.Sprintf("%s tasks a round, longest gap between results %s", number(float64(n)), gap.Round(time.Millisecond))
+	note = fmt.Sprintf("%s tasks a round, longest gap between results %s, %s", number(float64(n)),
+		gap.Round(time.Millisecond), r.cpu().perTask(before, b.rounds*n))
 	if throttled > 0 {
 		note += fmt.Sprintf(", %d requests throttled (429)", throttled)
 	}

@@ -30,43 +30,57 @@ func (b *bench) singles(ctx context.Context) ([]row, error) {
 	length := pick(b.short, 2*time.Second, 10*time.Second)
 	prof := b.profiler(ctx, r, "P4")
 	defer prof.finish()
-	var taken, done, ratio []float64
-	var throttled int
-	var drain time.Duration
+	var sum singleSum
+	before := r.cpu()
 	for i := range b.rounds {
 		got, err := r.singleRound(ctx, t, length)
 		if err != nil {
-			return singleRows(taken, done, ratio, throttled, drain), err
+			return sum.rows(), err
 		}
 		b.say("  round %d of %d: %s accepted/s, %s done/s, the rest %s later%s", i+1, b.rounds, number(got.accepted),
 			number(got.done), got.drain.Round(time.Millisecond), prefixed("; ", t.remarks()))
-		taken, done = append(taken, got.accepted), append(done, got.done)
-		ratio = append(ratio, got.done/got.accepted)
-		throttled += got.throttled
-		drain = max(drain, got.drain)
+		sum.add(got)
+		sum.cpu = r.cpu().perTask(before, sum.tasks)
 	}
-	return singleRows(taken, done, ratio, throttled, drain), nil
+	return sum.rows(), nil
 }
 
-func singleRows(taken, done, ratio []float64, throttled int, drain time.Duration) []row {
-	if len(taken) == 0 {
+// singleSum is what the rounds came to.
+type singleSum struct {
+	accepted, done, ratio []float64
+	tasks, throttled      int
+	drain                 time.Duration
+	cpu                   string
+}
+
+func (s *singleSum) add(r singleResult) {
+	s.accepted, s.done = append(s.accepted, r.accepted), append(s.done, r.done)
+	s.ratio = append(s.ratio, r.done/r.accepted)
+	s.tasks += r.tasks
+	s.throttled += r.throttled
+	s.drain = max(s.drain, r.drain)
+}
+
+func (s *singleSum) rows() []row {
+	if len(s.accepted) == 0 {
 		return nil
 	}
 	what := fmt.Sprintf("one task per request, %d connections, Redis: ", singleConnections)
-	accepted := newRow("P4", what+"accepted", "/s", taken...)
-	if throttled > 0 {
-		accepted = accepted.note("%d requests throttled (429)", throttled)
+	accepted := newRow("P4", what+"accepted", "/s", s.accepted...)
+	if s.throttled > 0 {
+		accepted = accepted.note("%d requests throttled (429)", s.throttled)
 	}
 	return []row{
 		accepted,
-		newRow("P4", what+"done", "/s", done...).peer(1, peerSingles),
-		newRow("P4", "done / accepted during the run", "", ratio...).atLeast(0.9).
-			note("the rest was done at most %s after the end", drain.Round(time.Millisecond)),
+		newRow("P4", what+"done", "/s", s.done...).peer(1, peerSingles).note("%s", s.cpu),
+		newRow("P4", "done / accepted during the run", "", s.ratio...).atLeast(0.9).
+			note("the rest was done at most %s after the end", s.drain.Round(time.Millisecond)),
 	}
 }
 
 type singleResult struct {
 	accepted, done float64 // per second, during the run
+	tasks          int     // accepted
 	throttled      int
 	drain          time.Duration // from the end of the run to the last task done
 }
@@ -77,18 +91,17 @@ func (r *rig) singleRound(ctx context.Context, t *tally, length time.Duration) (
 	limited, cancel := context.WithDeadline(ctx, began.Add(length))
 	defer cancel()
 	var (
-		mu       sync.Mutex
-		res      singleResult
-		fail     error
-		all      sync.WaitGroup
-		accepted int
+		mu   sync.Mutex
+		res  singleResult
+		fail error
+		all  sync.WaitGroup
 	)
 	for range singleConnections {
 		all.Go(func() {
 			n, throttled, err := r.submitSingles(limited)
 			mu.Lock()
 			defer mu.Unlock()
-			accepted += n
+			res.tasks += n
 			res.throttled += throttled
 			if err != nil {
 				fail = err
@@ -97,12 +110,12 @@ func (r *rig) singleRound(ctx context.Context, t *tally, length time.Duration) (
 	}
 	all.Wait()
 	end := time.Now()
-	res.accepted = perSecond(accepted, end.Sub(began))
+	res.accepted = perSecond(res.tasks, end.Sub(began))
 	res.done = perSecond(t.doneSoFar(), end.Sub(began))
 	if fail != nil {
 		return res, fail
 	}
-	last, err := t.await(ctx, accepted)
+	last, err := t.await(ctx, res.tasks)
 	res.drain = max(last.Sub(end), 0)
 	return res, err
 }

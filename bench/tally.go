@@ -40,7 +40,9 @@ func (t *tally) add(assigned, done, refused int) {
 	t.refused += refused
 	if done > 0 {
 		at := time.Now()
-		t.gap = max(t.gap, at.Sub(t.last))
+		if t.done > 0 {
+			t.gap = max(t.gap, at.Sub(t.last))
+		}
 		t.done, t.last = t.done+done, at
 	}
 }
