@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -33,7 +32,7 @@ func TestMain(m *testing.M) {
 // id once both are acknowledged.
 func insertUntilKilled(dir string) error {
 	ctx := context.Background()
-	db, err := Open(ctx, dir, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	db, err := Open(ctx, dir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -51,7 +50,7 @@ func insertUntilKilled(dir string) error {
 					failed <- fmt.Errorf("claim: %v, %w", ok, err)
 				}
 				mu.Lock()
-				fmt.Println(t.ID)
+				fmt.Fprintln(os.Stdout, t.ID)
 				mu.Unlock()
 			}
 		}()
@@ -67,7 +66,7 @@ func TestKill(t *testing.T) {
 	var acked []string
 	for round, n := range []int{1, 50, 300} {
 		acked = append(acked, killAfter(t, dir, n)...)
-		db, err := Open(ctx, dir, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		db, err := Open(ctx, dir, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}

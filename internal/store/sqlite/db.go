@@ -49,7 +49,7 @@ type DB struct {
 // Open opens or creates the database in dir and brings its schema up to date.
 // ErrLocked where another process has it open. Close it after its last caller.
 func Open(ctx context.Context, dir string, logger *slog.Logger) (*DB, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil { //nolint:gosec // the operator names it
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	lock, err := lockDir(dir)
@@ -105,13 +105,12 @@ func (db *DB) Ping(ctx context.Context) error { return fail(db.reads.PingContext
 // process, however it ends.
 func lockDir(dir string) (*os.File, error) {
 	name := filepath.Join(dir, lockName)
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names it
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	if err := tryLock(f); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("%w: %s (%s: %w)", ErrLocked, dir, lockName, err)
+		return nil, errors.Join(fmt.Errorf("%w: %s (%s: %w)", ErrLocked, dir, lockName, err), f.Close())
 	}
 	return f, nil
 }

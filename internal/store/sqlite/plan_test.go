@@ -53,7 +53,7 @@ func TestPlans(t *testing.T) {
 		{"list by kind", list(before, tasks.Eq(tasks.ColKind, "k")), "tasks_list_kind", false},
 		{"list by member", list(before, tasks.Eq(tasks.ColCreatedBy, "u")), "tasks_list_by", false},
 		{"list by time", list(tasks.Lt(tasks.ColCreatedAt, now)), "tasks_list", false},
-		{"list of unfinished", list(tasks.In(tasks.ColStatus, tasks.Unfinished...)), "tasks_list", false},
+		{"list of unfinished", list(tasks.In(tasks.ColStatus, tasks.Unfinished...)), "tasks_list_status", false},
 		{"list by worker", tasks.Query{
 			Where: tasks.Where{tasks.Eq(tasks.ColGroup, "g"), tasks.Eq(tasks.ColWorker, "w"), before},
 			Sort:  []tasks.Sort{{Column: tasks.ColID, Desc: true}}, Limit: 50,
@@ -91,6 +91,11 @@ func TestPlans(t *testing.T) {
 		c := &clause{}
 		c.add(running)
 		wantPlan(t, db, c, "COVERING INDEX tasks_session", false)
+	})
+	t.Run("pairs", func(t *testing.T) {
+		c := &clause{}
+		c.add(duePairs, "[]", "[]", 1)
+		wantPlan(t, db, c, "tasks_pairs (group_id=? AND kind=? AND target>?)", true)
 	})
 	t.Run("counts of children", func(t *testing.T) {
 		c := &clause{}

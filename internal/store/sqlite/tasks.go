@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -212,12 +213,18 @@ func (db *DB) Find(ctx context.Context, q tasks.Query) ([]tasks.Task, error) {
 	return ts, err
 }
 
-// find translates a query.
+// find translates a query. A list of several statuses is made of the lists of
+// each, which SQLite merges: any of them may be long or short.
 func (db *DB) find(ctx context.Context, q tasks.Query) (*clause, error) {
 	var c clause
-	c.add("SELECT " + selectCols + " FROM tasks")
-	if err := db.from(ctx, &c, q.Where); err != nil {
-		return nil, err
+	for i, w := range byStatuses(q) {
+		if i > 0 {
+			c.add(" UNION ALL ")
+		}
+		c.add("SELECT " + selectCols + " FROM tasks")
+		if err := db.from(ctx, &c, w); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.order(q.Sort); err != nil {
 		return nil, err
@@ -227,6 +234,29 @@ func (db *DB) find(ctx context.Context, q tasks.Query) (*clause, error) {
 	}
 	c.add(" LIMIT ?", q.Limit)
 	return &c, nil
+}
+
+// byStatuses splits a group's list of several statuses, in order of id, into one
+// for each; any other query stays whole.
+func byStatuses(q tasks.Query) []tasks.Where {
+	whole := []tasks.Where{q.Where}
+	if group, words, listed := search(q.Where); group == "" || !listed || words != "" || len(q.Sort) != 1 || q.Sort[0].Column != tasks.ColID {
+		return whole
+	}
+	for i, c := range q.Where {
+		statuses, ok := c.Value.([]tasks.Status)
+		if !ok || c.Op != tasks.OpIn || c.Column != tasks.ColStatus || len(statuses) == 0 {
+			continue
+		}
+		var each []tasks.Where
+		for _, s := range unique(statuses) {
+			w := slices.Clone(q.Where)
+			w[i] = tasks.Eq(tasks.ColStatus, s)
+			each = append(each, w)
+		}
+		return each
+	}
+	return whole
 }
 
 // from writes the conditions after FROM tasks.
@@ -288,22 +318,26 @@ func (db *DB) Running(ctx context.Context) ([]tasks.Owned, error) {
 	return out, err
 }
 
-// duePairs jumps from pair to pair of a group: each step is one look into
-// tasks_pairs, whose first entry of a pair has its earliest run_at.
+// duePairs jumps from pair to pair of a group: to the next target of the kind,
+// else to the next kind. Each is one look into tasks_pairs, whose first entry of
+// a pair has its earliest run_at.
 const duePairs = `WITH RECURSIVE p (group_id, kind, target, run_at) AS (
 	SELECT t.group_id, t.kind, t.target, t.run_at FROM json_each(?1) g CROSS JOIN tasks t ON t.seq = (
-		SELECT seq FROM tasks INDEXED BY tasks_pairs
-		WHERE group_id = g.value AND status IN ('queued', 'scheduled') AND phase = ''
+		SELECT seq FROM tasks INDEXED BY tasks_pairs WHERE group_id = g.value AND ` + waits + `
 		ORDER BY kind, target, run_at LIMIT 1)
 	UNION ALL
-	SELECT t.group_id, t.kind, t.target, t.run_at FROM p CROSS JOIN tasks t ON t.seq = (
+	SELECT t.group_id, t.kind, t.target, t.run_at FROM p CROSS JOIN tasks t ON t.seq = coalesce((
 		SELECT seq FROM tasks INDEXED BY tasks_pairs
-		WHERE group_id = p.group_id AND (kind, target) > (p.kind, p.target)
-			AND status IN ('queued', 'scheduled') AND phase = ''
-		ORDER BY kind, target, run_at LIMIT 1)
+		WHERE group_id = p.group_id AND kind = p.kind AND target > p.target AND ` + waits + `
+		ORDER BY target, run_at LIMIT 1), (
+		SELECT seq FROM tasks INDEXED BY tasks_pairs
+		WHERE group_id = p.group_id AND kind > p.kind AND ` + waits + `
+		ORDER BY kind, target, run_at LIMIT 1))
 )
 SELECT group_id, kind, target, run_at FROM p WHERE kind IN (SELECT value FROM json_each(?2))
 ORDER BY run_at LIMIT ?3`
+
+const waits = "status IN ('queued', 'scheduled') AND phase = ''"
 
 // Pairs implements tasks.Store; the earliest due come first.
 func (db *DB) Pairs(ctx context.Context, groups, kinds []string, limit int) ([]tasks.DuePair, error) {
@@ -320,7 +354,7 @@ func (db *DB) Pairs(ctx context.Context, groups, kinds []string, limit int) ([]t
 	return out, err
 }
 
-func unique(s []string) []string {
+func unique[T cmp.Ordered](s []T) []T {
 	s = slices.Clone(s)
 	slices.Sort(s)
 	return slices.Compact(s)

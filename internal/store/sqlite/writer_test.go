@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -14,7 +13,7 @@ import (
 
 func openTest(tb testing.TB) *DB {
 	tb.Helper()
-	db, err := Open(context.Background(), tb.TempDir(), slog.New(slog.NewTextHandler(io.Discard, nil)))
+	db, err := Open(context.Background(), tb.TempDir(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -155,7 +154,7 @@ func TestAFailingCommitFailsAll(t *testing.T) {
 
 func TestCloseWritesWhatWaits(t *testing.T) {
 	dir := t.TempDir()
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	db, err := Open(context.Background(), dir, log)
 	if err != nil {
 		t.Fatal(err)

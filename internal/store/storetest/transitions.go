@@ -43,6 +43,11 @@ var situations = []situation{
 		t := f.claim(f.insert(), "s")
 		f.apply(tasks.Lose(t, tasks.Loss{}, f.now.Add(time.Second)))
 		return t
+	}, "claim cancel expire stamp"},
+	{"stamped anew, not known", func(f *fixture) tasks.Task {
+		t := f.insert()
+		f.apply(tasks.Stamp(t, f.now.Add(time.Second)))
+		return t
 	}, "claim cancel expire"},
 	{"run by another, not known", func(f *fixture) tasks.Task {
 		t := f.claim(f.insert(), "s")
