@@ -152,7 +152,10 @@ func (d *Dispatcher) heard(w queue.Wake) {
 	d.wake(w.Pair, w.Lanes)
 }
 
-var allLanes = [queue.Lanes]bool{true, true, true}
+var (
+	allLanes = [queue.Lanes]bool{true, true, true}
+	noLanes  [queue.Lanes]bool // a consumer that runs is left alone: it has its bell, and refill
+)
 
 // missed follows a connection of the doorbell: what was rung before is unknown.
 func (d *Dispatcher) missed() {
@@ -235,7 +238,7 @@ func (d *Dispatcher) setAlarm(p tasks.Pair, at time.Time) {
 			delete(d.alarms, p)
 		}
 		d.mu.Unlock()
-		d.wake(p, allLanes)
+		d.wake(p, noLanes)
 	})
 	d.alarms[p] = a
 }
@@ -319,17 +322,11 @@ func (d *Dispatcher) look(at map[string]map[string]bool) {
 	}
 }
 
-// found handles a pair that waits in the store. A consumer that runs is left
-// alone: it knows its bell, and refill.
+// found handles a pair that waits in the store.
 func (d *Dispatcher) found(p tasks.DuePair) {
-	d.mu.Lock()
-	running := d.consumers[p.Pair] != nil
-	d.mu.Unlock()
-	switch {
-	case running:
-	case p.RunAt.After(time.Now()):
+	if p.RunAt.After(time.Now()) {
 		d.setAlarm(p.Pair, p.RunAt)
-	default:
-		d.wake(p.Pair, allLanes)
+	} else {
+		d.wake(p.Pair, noLanes)
 	}
 }

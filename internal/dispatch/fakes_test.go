@@ -174,6 +174,17 @@ func (b *bench) quiet(p tasks.Pair) *consumer {
 	return b.consumer(p)
 }
 
+// hearEverything waits until every bell that has rung is heard.
+func (b *bench) hearEverything() {
+	b.tb.Helper()
+	last := tasks.Pair{Group: "last", Kind: "bell"}
+	b.slots.serve(last, true)
+	if err := b.queue.Ring(context.Background(), last, tasks.High); err != nil {
+		b.tb.Fatal(err)
+	}
+	b.running(last)
+}
+
 func (b *bench) len(p tasks.Pair, pr tasks.Priority) int {
 	b.tb.Helper()
 	s, err := b.queue.States(context.Background(), p)
@@ -390,6 +401,13 @@ func (f *fakeSlots) out() int {
 	return f.reserved
 }
 
+// peak is how many slots were reserved or busy at once.
+func (f *fakeSlots) peak() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.most
+}
+
 type fakeSlot struct {
 	f       *fakeSlots
 	claimed string
@@ -411,7 +429,7 @@ func (s *fakeSlot) leave() {
 }
 
 func (s *fakeSlot) Assign(t tasks.Task, _, _ []byte) error {
-	if want := fmt.Sprintf("%s/%d", t.ID, t.Attempt-1); s.claimed != want {
+	if want := fmt.Sprintf("%s/%d", t.ID, t.Attempt); s.claimed != want {
 		panic("claiming said " + s.claimed + ", assigned " + want)
 	}
 	s.f.mu.Lock()
@@ -434,6 +452,13 @@ func (s *fakeSlot) Release() {
 	s.leave()
 	s.f.free++
 	s.f.cond.Broadcast()
+}
+
+// hold makes claims wait until c is closed.
+func (s *fakeStore) hold(c chan struct{}) {
+	s.mu.Lock()
+	s.block = c
+	s.mu.Unlock()
 }
 
 func (s *fakeStore) claimed() int {

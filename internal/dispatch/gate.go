@@ -353,6 +353,9 @@ func (g *gate) keep(got []held) {
 
 // ring makes the gate ask those queues again.
 func (g *gate) ring(lanes [queue.Lanes]bool) {
+	if lanes == noLanes {
+		return
+	}
 	g.mu.Lock()
 	for i, rung := range lanes {
 		if rung {

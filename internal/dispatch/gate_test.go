@@ -158,8 +158,8 @@ func TestAsksForFewSlotsAtFirst(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if b.slots.most > 8 {
-			t.Errorf("%d slots for 5 tasks", b.slots.most)
+		if b.slots.peak() > 8 {
+			t.Errorf("%d slots for 5 tasks", b.slots.peak())
 		}
 		if n := b.slots.out(); n != 5 {
 			t.Errorf("%d slots are out, 5 handed over", n)

@@ -33,7 +33,7 @@ func (c *consumer) handle(ctx context.Context, t *asynq.Task) error {
 		return nil
 	}
 	c.stamps.out(lane, tk.Stamp)
-	slot.Claiming(tk.Task, tk.Attempt)
+	slot.Claiming(tk.Task, tk.Attempt+1)
 	claimed, ok, err := c.tasks.Claim(ctx, tk, slot.Owner())
 	if err != nil || !ok {
 		slot.Release()

@@ -31,7 +31,7 @@ type Tasks interface {
 type Slot interface {
 	// Owner is whom the claim is for.
 	Owner() tasks.Owner
-	// Claiming notes the attempt that is about to be claimed for this slot.
+	// Claiming notes the attempt that the claim is about to make.
 	Claiming(task string, attempt int)
 	// Assign sends a claimed task to the worker; an error means that its session
 	// has gone. Either way the slot is no longer ours.

@@ -165,9 +165,10 @@ func TestAgeAudit(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		b.d.times.audit = 100 * time.Millisecond
 		b.start()
-		b.submitMany("t", 10_000, echo, tasks.Normal)
-		b.store.insert("lost", echo, tasks.Normal, time.Now().Add(-auditSlack-2*time.Second))
-		b.store.insert("recent", echo, tasks.Normal, time.Now().Add(-auditSlack+2*time.Second))
+		began := time.Now()
+		b.store.insert("lost", echo, tasks.Normal, began.Add(-auditSlack-time.Millisecond))
+		b.submitMany("t", 3000, echo, tasks.Normal)
+		b.store.insert("recent", echo, tasks.Normal, time.Now())
 		b.next()
 		b.slots.finish(1)
 		b.eventually("the lost one is put back", func() bool {

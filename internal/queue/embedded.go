@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"reflect"
 	"sync"
 	"time"
 
@@ -62,8 +63,33 @@ func (r *Redis) runClock() {
 		now := time.Now()
 		r.mini.FastForward(now.Sub(last))
 		last = now
+		forgetVersions(r.mini)
 		timer.Reset(max(clockTick, 50*time.Since(now)))
 	}
+}
+
+// maxVersions is how many keys' versions the in-process Redis keeps.
+const maxVersions = 1 << 17
+
+// forgetVersions bounds what would grow for ever: miniredis counts the changes
+// of every key that ever was, for WATCH, and offers no way to forget those that
+// are gone; and each entry of a queue is a key of its own. Nobody here uses
+// WATCH. A test fails should the field not be found.
+func forgetVersions(m *miniredis.Miniredis) {
+	db := reflect.ValueOf(m.DB(0)).Elem()
+	m.Lock()
+	defer m.Unlock()
+	if f := versions(db); f != nil && len(*f) > maxVersions {
+		clear(*f)
+	}
+}
+
+func versions(db reflect.Value) *map[string]uint {
+	f := db.FieldByName("keyVersion")
+	if !f.IsValid() || f.Type() != reflect.TypeFor[map[string]uint]() {
+		return nil
+	}
+	return (*map[string]uint)(f.Addr().UnsafePointer()) //nolint:gosec // see forgetVersions
 }
 
 // maxReplies is what a client may leave unread before it is cut off.

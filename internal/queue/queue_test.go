@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"testing"
@@ -620,4 +621,32 @@ func TestOpen(t *testing.T) {
 		}
 		r.Close()
 	}
+}
+
+func TestEmbeddedRedisForgetsKeys(t *testing.T) {
+	r, err := Open(t.Context(), "", discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	db := r.mini.DB(0)
+	count := func() int {
+		r.mini.Lock()
+		defer r.mini.Unlock()
+		return len(*versions(reflect.ValueOf(db).Elem()))
+	}
+	pipe := r.Client().Pipeline()
+	for i := range maxVersions + 1 {
+		pipe.Set(t.Context(), strconv.Itoa(i), "", time.Hour)
+		pipe.Del(t.Context(), strconv.Itoa(i))
+		if i%5000 == 0 {
+			if _, err := pipe.Exec(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := pipe.Exec(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "gone keys are forgotten", func() bool { return count() < maxVersions/2 })
 }
