@@ -1,0 +1,71 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/firmlight/firmlight/internal/fault"
+)
+
+// FuzzTaskSpec holds the one-pass decoder against encoding/json: what it takes
+// is JSON with known fields only, and what it refuses it calls by a fault.
+func FuzzTaskSpec(f *testing.F) {
+	for _, seed := range []string{
+		`{"kind":"k"}`, `{"kind":"k","input":{"a":[{"b":"\"},{"}]}}`, `{"Kind":"k"}`, `{"\u006bind":"k","kind":"l"}`,
+		`{"kind":"k","split":{"parts":"workers"},"reduce":{"kind":"r"}}`, `{"split":{"parts":1,"x":2}}`,
+		`{"run_at":"2026-11-22T10:00:00Z"}`, `[]`, `null`, `{"a":`, `{} {}`, "\xff", `{"":1,",":{"}":2}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var body strict[TaskSpec]
+		if err := unmarshal(data, &body); err != nil {
+			t.Fatalf("unmarshal tells %v itself", err)
+		}
+		if body.err != nil {
+			if kind := fault.KindOf(body.err); kind != fault.Malformed && kind != fault.Invalid {
+				t.Fatalf("error %v is of kind %d", body.err, kind)
+			}
+			return
+		}
+		if !json.Valid(data) || tooNested(data) {
+			t.Fatalf("took %q", data)
+		}
+		body.value.spec()
+		known := fieldsOf(reflect.TypeFor[TaskSpec]())
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(data, &fields); err != nil {
+			t.Fatal(err)
+		}
+		for name := range fields {
+			if !known[name] {
+				t.Fatalf("took the unknown field %q", name)
+			}
+		}
+	})
+}
+
+func TestFieldsIn(t *testing.T) {
+	for object, want := range map[string][]string{
+		`{}`:                      nil,
+		` { "a" : 1 , "b":"c" } `: {"a", "b"},
+		`{"a":{"b":1,"c":[{"d":2}]},"e":"f,\"g\":1"}`: {"a", "e"},
+		`{"\u0061":"\\","\"":",","":[",",{"x":1}]}`:   {"", `"`, "a"},
+		`["a",{"b":1}]`: nil,
+		`"a"`:           nil,
+	} {
+		if !json.Valid([]byte(object)) {
+			t.Fatalf("%s is no JSON", object)
+		}
+		names := make(map[string]bool)
+		for name := range fieldsIn([]byte(object)) {
+			names[name] = true
+		}
+		if got := slices.Sorted(maps.Keys(names)); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", object, got, want)
+		}
+	}
+}
