@@ -134,7 +134,7 @@ func (h *Hub) Evict(session string, epoch int64) {
 	}
 }
 
-// Stalled(true) stops reservations: this server's own heartbeat is late, and it
+// Stalled stops reservations (true), or lets them go on: this server's own heartbeat is late, and it
 // may no longer own its sessions.
 func (h *Hub) Stalled(stalled bool) { h.sched.stall(stalled) }
 

@@ -410,6 +410,9 @@ func newWorld(t testing.TB, store workers.Store, change ...func(*workers.HubOpti
 	return w
 }
 
+// pass lets the clock of a synctest bubble go on.
+func pass(d time.Duration) { <-time.After(d) }
+
 // stop ends the hub; it does not wait for busy sessions unless told so.
 func (w *world) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

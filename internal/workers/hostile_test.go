@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 // for closed to return.
 type wsClient struct {
 	ws   *websocket.Conn
+	mu   sync.Mutex // of writes: the test's, and the reader's pongs
 	code int
 	end  chan struct{}
 }
@@ -38,8 +40,15 @@ func (c *wsClient) read() ([]byte, error) {
 	return frame, err
 }
 
-func (c *wsClient) write(frame []byte) error { return c.ws.WriteMessage(websocket.TextMessage, frame) }
-func (c *wsClient) cut()                     { _ = c.ws.NetConn().Close() }
+func (c *wsClient) write(frame []byte) error { return c.writeAs(websocket.TextMessage, frame) }
+
+func (c *wsClient) writeAs(kind int, frame []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ws.WriteMessage(kind, frame)
+}
+
+func (c *wsClient) cut() { _ = c.ws.NetConn().Close() }
 
 func (c *wsClient) leave(code int) {
 	_ = c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(time.Minute))
@@ -152,7 +161,7 @@ func TestHostileFrames(t *testing.T) {
 				_ = evil.sock.write([]byte(frame)) // a long one may be cut off by the close
 			}
 			if tt.binary {
-				_ = evil.sock.(*wsClient).ws.WriteMessage(websocket.BinaryMessage, []byte(`{"type":"pong"}`))
+				_ = evil.sock.(*wsClient).writeAs(websocket.BinaryMessage, []byte(`{"type":"pong"}`))
 			}
 			if tt.code != 0 {
 				if code := evil.sock.closed(); code != tt.code {

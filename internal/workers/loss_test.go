@@ -84,7 +84,7 @@ func TestAnyFrameCountsAsLife(t *testing.T) {
 		c, _ := w.connect(hello())
 		c.mute()
 		for range 5 {
-			time.Sleep(6 * time.Second)
+			pass(6 * time.Second)
 			c.send(protocol.Slots{Slots: 1})
 		}
 		last := time.Now()
@@ -108,8 +108,8 @@ func TestResumeInGrace(t *testing.T) {
 		a := expect[protocol.Assign](c)
 		expect[protocol.Assign](c)
 		c.sock.cut()
-		time.Sleep(2 * time.Second)
-		if s := w.state(welcome.Session); s.State != workers.Grace || s.Until.Sub(time.Now()) != time.Second {
+		pass(2 * time.Second)
+		if s := w.state(welcome.Session); s.State != workers.Grace || time.Until(s.Until) != time.Second {
 			t.Errorf("in grace: %+v", s)
 		}
 		c, back := w.connect(again(welcome, ref(kept))) // the other assign died with the socket
@@ -130,7 +130,7 @@ func TestResumeInGrace(t *testing.T) {
 		if ack := expect[protocol.Ack](c); !ack.Accepted {
 			t.Errorf("ack %+v", ack)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if len(w.tasks.lost) > 0 {
 			t.Error("lost after a resume")
 		}
@@ -200,7 +200,7 @@ func TestResumeOnAnotherConnection(t *testing.T) {
 		if err := slot.Assign(claimed, nil, nil); !errors.Is(err, workers.ErrSessionGone) {
 			t.Errorf("assign with the old epoch: %v", err)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if len(w.tasks.lost) > 0 || len(w.hub.Snapshot()) != 1 {
 			t.Error("the end of the old connection touched the session")
 		}
@@ -223,7 +223,7 @@ func TestResumeAgainstTheEndOfGrace(t *testing.T) {
 				task := w.assign("t1")
 				expect[protocol.Assign](c)
 				c.sock.cut()
-				time.Sleep(3*time.Second + off)
+				pass(3*time.Second + off)
 				_, back := w.connect(again(welcome, ref(task)))
 				synctest.Wait()
 				resumed, lost := len(back.Resumed) == 1, len(w.tasks.lost) == 1
@@ -249,7 +249,7 @@ func TestLossWhileTheStoreIsAway(t *testing.T) {
 		if code := func() int { c := w.dial(alice); c.send(hello()); return c.sock.closed() }(); code != 4500 {
 			t.Errorf("without a store a hello is answered with %d", code)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if len(w.tasks.lost) > 0 {
 			t.Fatal("lost without the store")
 		}
@@ -295,7 +295,7 @@ func TestStop(t *testing.T) {
 		}
 		expect[protocol.Bare](finishes)
 		expect[protocol.Bare](busy)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		finishes.result(a, protocol.Succeeded)
 		expect[protocol.Ack](finishes)
 		finishes.result(b, protocol.Succeeded)

@@ -1,7 +1,6 @@
 package workers
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"os"
@@ -43,7 +42,7 @@ func swarm(order string) error {
 			return err
 		}
 		_ = response.Body.Close()
-		defer ws.Close() //nolint:errcheck // the process ends
+		defer ws.Close()
 		hello := `{"type":"hello","name":"pc","kinds":["mean","factorize","crawl"],"slots":4}`
 		if err := ws.WriteMessage(websocket.TextMessage, []byte(hello)); err != nil {
 			return err
@@ -52,7 +51,9 @@ func swarm(order string) error {
 			return fmt.Errorf("%s, %w", frame, err)
 		}
 	}
-	fmt.Println("ready")
-	_, err := io.Copy(io.Discard, bufio.NewReader(os.Stdin))
+	if _, err := fmt.Fprintln(os.Stdout, "ready"); err != nil {
+		return err
+	}
+	_, err := io.Copy(io.Discard, os.Stdin)
 	return err
 }

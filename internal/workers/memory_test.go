@@ -29,7 +29,7 @@ func TestIdleSessionsAreSmall(t *testing.T) {
 func idleMemory(t testing.TB, n int) float64 {
 	_, url := serveReal(t)
 	before := memory()
-	swarm := exec.Command(os.Args[0]) //nolint:gosec // the test itself
+	swarm := exec.Command(os.Args[0])
 	swarm.Env = append(os.Environ(), fmt.Sprintf("FIRMLIGHT_TEST_SWARM=%s %d", url, n))
 	swarm.Stderr = os.Stderr
 	in, err := swarm.StdinPipe()

@@ -291,14 +291,8 @@ func (s *scheduler) remove(st *seat) {
 	}
 }
 
-// free gives one slot back and returns how many are still taken.
-func (s *scheduler) free(st *seat) (taken int) {
-	s.change(st, func() {
-		st.taken--
-		taken = st.taken
-	})
-	return taken
-}
+// free gives one slot back.
+func (s *scheduler) free(st *seat) { s.change(st, func() { st.taken-- }) }
 
 func (s *scheduler) open(st *seat)               { s.change(st, func() { st.opened = true }) }
 func (s *scheduler) setSlots(st *seat, n int)    { s.change(st, func() { st.slots = n }) }
@@ -361,7 +355,7 @@ func (s *scheduler) succeeded(st *seat, kind string) {
 	})
 }
 
-// stall stops or resumes all reservations.
+// stall stops all reservations, or lets them go on.
 func (s *scheduler) stall(stalled bool) {
 	s.mu.Lock()
 	s.stalled = stalled

@@ -167,7 +167,7 @@ func TestStoreAway(t *testing.T) {
 		a := expect[protocol.Assign](c)
 		w.tasks.setAway(errors.New("store away"))
 		c.result(a, protocol.Succeeded)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if len(c.got) > 0 || !w.hub.Knows(welcome.Session)[ref(task)] {
 			t.Error("a result was acknowledged that is not durable")
 		}
@@ -191,7 +191,7 @@ func TestSlowStoreIsNoSilence(t *testing.T) {
 		for range 1000 { // more than the inbox holds: the reader has to wait
 			go c.send(protocol.Progress{Task: "t1", Attempt: 1, Message: "x"})
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		close(w.tasks.during)
 		if ack := expect[protocol.Ack](c); !ack.Accepted {
 			t.Errorf("ack %+v", ack)
@@ -334,7 +334,7 @@ func TestServerClosesWith(t *testing.T) {
 		code int
 	}{
 		"revoked":      {func(w *world, _ *client, _ string) { w.hub.CloseToken("tok1", 4401) }, 4401},
-		"expired":      {func(*world, *client, string) { time.Sleep(time.Hour) }, 4401},
+		"expired":      {func(*world, *client, string) { pass(time.Hour) }, 4401},
 		"evicted":      {func(w *world, _ *client, s string) { w.hub.Evict(s, 2) }, 4409},
 		"second hello": {func(_ *world, c *client, _ string) { c.send(hello()) }, 4400},
 		"silence":      {func(_ *world, c *client, _ string) { c.mute() }, 4508},
@@ -422,7 +422,7 @@ func TestStuckWriter(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 20 { // it is no silent one
-			time.Sleep(time.Second)
+			pass(time.Second)
 			if stuck.write([]byte(`{"type":"pong"}`)) != nil {
 				break
 			}

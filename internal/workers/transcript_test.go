@@ -288,7 +288,7 @@ func (p *player) close(words []string) {
 	case "lost":
 		p.sock.cut()
 		if len(p.stage.welcome.Resumed) == 0 {
-			time.Sleep(time.Minute) // longer than the grace, unless it is resumed; see prepare
+			pass(time.Minute) // longer than the grace, unless it is resumed; see prepare
 		}
 	}
 	synctest.Wait()
