@@ -102,17 +102,16 @@ func (s *Service) StrayResult(ctx context.Context, session string, r protocol.Re
 		return protocol.Ack{}, err
 	}
 	mine, accepted := attemptOf(t, history, session, r.Attempt)
-	if accepted {
+	switch waits := !t.Status.Ended() && t.Status != Running; {
+	case accepted:
 		return ack(r, ""), nil
-	}
-	if !mine {
+	case r.Attempt < t.Attempt, r.Attempt == t.Attempt && waits:
+		return ack(r, protocol.StaleAttempt), s.noteLate(ctx, t, history, session, r.Attempt)
+	case !mine:
 		return ack(r, protocol.NotOwner), nil
+	default:
+		return ack(r, protocol.AlreadyFinished), s.noteLate(ctx, t, history, session, r.Attempt)
 	}
-	reason := protocol.StaleAttempt
-	if t.Attempt == r.Attempt && t.Status.Ended() {
-		reason = protocol.AlreadyFinished
-	}
-	return ack(r, reason), s.noteLate(ctx, t, history, session, r.Attempt)
 }
 
 // attemptOf tells from row and history whether the attempt was the session's,

@@ -135,15 +135,14 @@ func (s *Service) push(ctx context.Context, ts ...Task) {
 }
 
 func (s *Service) pushTickets(ctx context.Context, ts ...Ticket) {
+	ctx = context.WithoutCancel(ctx) // a caller that leaves does not hold up its tasks
 	began := time.Now()
 	err := s.Queue.Push(ctx, ts...)
 	if err == nil {
 		s.pushed.note(began) // an absent Redis is no reason to refuse what the store can keep
 		return
 	}
-	if ctx.Err() == nil {
-		s.Logger.WarnContext(ctx, "tasks wait for refill: queue not reachable", "tasks", len(ts), "error", err)
-	}
+	s.Logger.WarnContext(ctx, "tasks wait for refill: queue not reachable", "tasks", len(ts), "error", err)
 }
 
 // stampFor returns the stamp of a task that is to be pushed: its run_at if that

@@ -119,12 +119,15 @@ func FailAttempt(t Task, err protocol.TaskError, now time.Time) Transition {
 
 // TimeOut ends an attempt whose deadline passed, as a failure.
 func TimeOut(t Task, now time.Time) Transition {
-	err := protocol.TaskError{
-		Code: CodeTimeout, Message: "The worker did not finish within " + t.Timeout.String() + ".", Retryable: true,
-	}
-	tr := setback(t, "time_out", EvTimedOut, err, now)
+	tr := setback(t, "time_out", EvTimedOut, timeoutError(t), now)
 	tr.If = append(tr.If, Lt(ColDeadline, now))
 	return tr
+}
+
+func timeoutError(t Task) protocol.TaskError {
+	return protocol.TaskError{
+		Code: CodeTimeout, Message: "The worker did not finish within " + t.Timeout.String() + ".", Retryable: true,
+	}
 }
 
 // setback is a counted failure of the newest attempt.
@@ -166,10 +169,14 @@ func RejectAttempt(t Task, now time.Time) Transition {
 }
 
 // AcceptCancel ends a task whose worker answered a requested cancel. Without a
-// request the answer counts as a failure that may be retried.
+// request the answer counts as a failure that may be retried: a worker stops by
+// itself when the deadline passes, perhaps before cron looks.
 func AcceptCancel(t Task, now time.Time) Transition {
 	if !t.CancelRequestedAt.IsZero() {
 		return cancelled(t, "result_cancelled", now, Set(ColAccepted, t.Attempt))
+	}
+	if !now.Before(t.Deadline) {
+		return setback(t, "time_out", EvRetried, timeoutError(t), now, Set(ColAccepted, t.Attempt))
 	}
 	return FailAttempt(t, protocol.TaskError{
 		Code: "cancelled_by_worker", Message: "The worker stopped the task by itself.", Retryable: true,
