@@ -49,14 +49,18 @@ func FuzzTaskSpec(f *testing.F) {
 }
 
 func TestFieldsIn(t *testing.T) {
-	for object, want := range map[string][]string{
-		`{}`:                      nil,
-		` { "a" : 1 , "b":"c" } `: {"a", "b"},
-		`{"a":{"b":1,"c":[{"d":2}]},"e":"f,\"g\":1"}`: {"a", "e"},
-		`{"\u0061":"\\","\"":",","":[",",{"x":1}]}`:   {"", `"`, "a"},
-		`["a",{"b":1}]`: nil,
-		`"a"`:           nil,
+	for _, tt := range []struct {
+		object string
+		want   []string
+	}{
+		{`{}`, nil},
+		{` { "a" : 1 , "b":"c" } `, []string{"a", "b"}},
+		{`{"a":{"b":1,"c":[{"d":2}]},"e":"f,\"g\":1"}`, []string{"a", "e"}},
+		{`{"\u0061":"\\","\"":",","":[",",{"x":1}]}`, []string{"", `"`, "a"}},
+		{`["a",{"b":1}]`, nil},
+		{`"a"`, nil},
 	} {
+		object, want := tt.object, tt.want
 		if !json.Valid([]byte(object)) {
 			t.Fatalf("%s is no JSON", object)
 		}

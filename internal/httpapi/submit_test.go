@@ -228,7 +228,11 @@ func TestSubmitsAreRefusedWhileTheStoreIsBehind(t *testing.T) {
 	w := newWorkshop(t)
 	me := w.someone("someone")
 	group := me.group()
-	for behind, status := range map[time.Duration]int{time.Second: 202, 1001 * time.Millisecond: 429} {
+	for _, step := range []struct {
+		behind time.Duration
+		status int
+	}{{time.Second, 202}, {1001 * time.Millisecond, 429}} {
+		behind, status := step.behind, step.status
 		w.behind.Store(int64(behind))
 		a := me.post("/api/v1/groups/"+group+"/tasks", `{"kind":"k"}`).want(status, "")
 		if after := a.header.Get("Retry-After"); (after == "2") != (status == 429) {
