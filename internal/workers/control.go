@@ -95,10 +95,12 @@ func (h *Hub) SetGroups(session string, groups []string) []tasks.Task {
 		return nil
 	}
 	groups = sorted(groups)
+	p.order.Lock()
 	p.mu.Lock()
 	before := p.session.Groups
 	if p.ended || slices.Equal(before, groups) {
 		p.mu.Unlock()
+		p.order.Unlock()
 		return nil
 	}
 	p.session.Groups = groups
@@ -110,7 +112,9 @@ func (h *Hub) SetGroups(session string, groups []string) []tasks.Task {
 	}
 	p.mu.Unlock()
 	h.sched.setGroups(p.seat, groups)
-	p.send(protocol.Groups{Groups: groups})
+	result, start := p.out.push(protocol.Encode(protocol.Groups{Groups: groups}))
+	p.order.Unlock()
+	p.sent(result, start)
 	p.push("", 0, p.save)
 	h.changed(sorted(slices.Concat(before, groups)), p.kinds)
 	return lost

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/firmlight/firmlight/internal/store/sqlite"
@@ -434,12 +435,14 @@ func hello() protocol.Hello {
 	return protocol.Hello{Name: "pc", Kinds: []string{"k", "l"}, Slots: 2}
 }
 
-// connect dials and says hello.
+// connect dials and says hello; in a bubble only.
 func (w *world) connect(h protocol.Hello) (*client, protocol.Welcome) {
 	w.t.Helper()
 	c := w.dial(alice)
 	c.send(h)
-	return c, expect[protocol.Welcome](c)
+	welcome := expect[protocol.Welcome](c)
+	synctest.Wait() // the slots are offered after the welcome
+	return c, welcome
 }
 
 // reserve takes one slot for group g1.

@@ -76,8 +76,8 @@ type Identity struct {
 // Hub holds all worker sessions of this server.
 //
 // Locks: Hub.mu, outbox.mu, inbox.mu and scheduler.mu are leaves, none is taken
-// while another of them is held. peer.mu comes before outbox.mu, and before no
-// other. Under none of them is anything sent, closed or awaited.
+// while another of them is held. peer.order comes before peer.mu, and that
+// before outbox.mu; peer.order also before scheduler.mu. Under none of them is anything sent, closed or awaited.
 type Hub struct {
 	o     HubOptions
 	log   *slog.Logger

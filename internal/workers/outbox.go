@@ -42,7 +42,7 @@ type pushed uint8
 
 const (
 	sent    pushed = iota
-	clogs          // taken, but the session should get no more tasks now
+	clogs          // taken, and the outbox is clogged now
 	refused        // the connection has ended
 	full           // the worker reads too slowly
 )
@@ -87,6 +87,13 @@ func (o *outbox) start() bool {
 	o.writing = true
 	o.writers.Add(1)
 	return true
+}
+
+// isClogged says whether the session should get no more tasks for now.
+func (o *outbox) isClogged() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.clogged
 }
 
 // next returns the next frame to write. Without one the writer ends: it sends

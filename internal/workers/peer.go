@@ -34,6 +34,10 @@ type peer struct {
 	wg      sync.WaitGroup // writer, processor, closer
 	over    chan struct{}  // closed when the connection counts as ended
 
+	// order is held while the scheduler is told of a change, so that the last it
+	// hears is the newest.
+	order sync.Mutex
+
 	mu       sync.Mutex // guards all below
 	session  Session    // as in the store, or on its way there
 	attempts map[protocol.AttemptRef]*attempt
@@ -192,8 +196,14 @@ func (p *peer) sent(result pushed, start bool) {
 	case full:
 		p.finish(tooSlow)
 	case clogs:
-		p.hub.sched.clog(p.seat, true)
+		p.tellClogged()
 	}
+}
+
+func (p *peer) tellClogged() {
+	p.order.Lock()
+	defer p.order.Unlock()
+	p.hub.sched.clog(p.seat, p.out.isClogged())
 }
 
 // write is the socket's writer; it ends when the outbox is empty.
@@ -208,7 +218,7 @@ func (p *peer) write() {
 			return
 		}
 		if unclogged {
-			p.hub.sched.clog(p.seat, false)
+			p.tellClogged()
 		}
 		if err := p.conn.WriteFrame(frame); err != nil {
 			p.finish(tooSlow)

@@ -394,7 +394,7 @@ func TestTooManyConnectionsOfAToken(t *testing.T) {
 
 func TestSlowReader(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
-		slow := newPipe(1) // nobody reads it
+		slow := newPipe(0) // nobody reads it: the welcome is stuck
 		w.wg.Go(func() { w.hub.Serve(context.Background(), slow, alice) })
 		other, _ := w.connect(hello())
 		if err := slow.write(protocol.Encode(hello())); err != nil {
