@@ -209,8 +209,8 @@ func (c *Client) Output(ctx context.Context, id string, out any) error {
 
 // Event is one message of the live feed.
 type Event struct {
-	Type  string          `json:"type"`
-	Topic string          `json:"topic"`
+	Type  string `json:"type"`
+	Topic string `json:"topic"`
 	Task  *Task  `json:"task"`
 
 	Progress *struct {

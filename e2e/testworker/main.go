@@ -17,21 +17,25 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	err := run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
 	slots, err := strconv.Atoi(os.Getenv("SLOTS"))
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "SLOTS:", err)
-		os.Exit(2)
+		return fmt.Errorf("SLOTS: %w", err)
 	}
 	w := worker.New(worker.Options{
 		Server: os.Getenv("FIRMLIGHT_SERVER"), Token: os.Getenv("FIRMLIGHT_TOKEN"),
 		Name: os.Getenv("NAME"), Slots: slots,
 	})
 	w.Handle("work", work)
-	if err := w.Run(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	return w.Run(ctx)
 }
 
 func work(ctx context.Context, task *worker.Task) (any, error) {

@@ -43,6 +43,7 @@ type App struct {
 	auth       *auth.Service
 	groups     *groups.Service
 	live       *live.Hub
+	stats      *live.Stats
 	tasks      *tasks.Service
 	hub        *workers.Hub
 	dispatcher *dispatch.Dispatcher
@@ -156,11 +157,15 @@ func (a *App) wire(ctx context.Context) error {
 	a.hub = workers.NewHub(workers.HubOptions{
 		Store: a.sessions, Tasks: a.tasks, Server: a.id, Ping: a.cfg.WorkerPing, Timeout: a.cfg.WorkerTimeout,
 		Grace: a.cfg.WorkerGrace, Drain: a.cfg.ShutdownTimeout / 2, Logger: a.log,
-		OnChange: func(groups, kinds []string) { a.dispatcher.Changed(groups, kinds) },
+		OnChange: func(groups, kinds []string) {
+			a.dispatcher.Changed(groups, kinds)
+			a.live.WorkersChanged(groups, kinds)
+		},
 		OnResume: a.control.resumed,
 	})
 	a.control.hub = a.hub
 	a.auth.OnTokenRevoked(a.control.revoked)
+	a.auth.OnTokenRevoked(a.live.Revoke)
 	a.dispatcher = dispatch.New(dispatch.Options{
 		Queue: q, Slots: dispatch.SlotsOf[*workers.Slot](a.hub), Tasks: a.tasks, Server: a.id, Logger: a.log,
 	})
@@ -176,6 +181,7 @@ func (a *App) wire(ctx context.Context) error {
 		Ready:  a.ready,
 		Behind: func() time.Duration { return max(a.store.QueueDelay(), a.tasks.PushLag()) },
 	})
+	a.stats = live.NewStats(a.live, a.api.LiveStats, live.StatsInterval, a.log)
 	return a.prepareAdmin(ctx)
 }
 
@@ -243,7 +249,7 @@ func (a *App) startParts(ctx context.Context) error {
 			Stop(context.Context) error
 		}
 	}{
-		{"live", a.live}, {"tasks", a.tasks}, {"control", a.control}, {"failover", a.failover},
+		{"live", a.live}, {"stats", a.stats}, {"tasks", a.tasks}, {"control", a.control}, {"failover", a.failover},
 		{"dispatcher", a.dispatcher}, {"workers", a.hub},
 	} {
 		if err := p.part.Start(ctx); err != nil {

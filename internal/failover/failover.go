@@ -53,7 +53,7 @@ type Deps struct {
 	PruneStats func(ctx context.Context, before time.Time) error
 	// SweepLogins deletes logins and tokens that have expired.
 	SweepLogins func(ctx context.Context) (int64, error)
-	Log        *slog.Logger
+	Log         *slog.Logger
 }
 
 // job is one scheduled function. Alone means on one server of all at a time.
