@@ -153,7 +153,7 @@ func (db *DB) DeleteExpiredLogins(ctx context.Context, t time.Time) (int64, erro
 	return n, nil
 }
 
-const tokenFields = "id, user_id, kind, name, hash, groups, scopes, device_id, created_at, expires_at, last_used_at"
+const grantFields = "id, user_id, kind, name, hash, groups, scopes, device_id, created_at, expires_at, last_used_at"
 
 // InsertToken implements auth.TokenStore.
 func (db *DB) InsertToken(ctx context.Context, t auth.Token) error {
@@ -166,7 +166,7 @@ func (db *DB) InsertToken(ctx context.Context, t auth.Token) error {
 		return err
 	}
 	return db.writeOne(ctx, func(tx *writeTx) error {
-		return tx.exec1("INSERT INTO tokens ("+tokenFields+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		return tx.exec1("INSERT INTO tokens ("+grantFields+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			t.ID, t.UserID, string(t.Kind), t.Name, t.Hash, string(groups), string(scopes), t.DeviceID,
 			ms(t.CreatedAt), ms(t.ExpiresAt), ms(t.LastUsedAt))
 	})
@@ -206,7 +206,7 @@ func (db *DB) tokens(ctx context.Context, where string, args ...any) ([]auth.Tok
 		found = append(found, t)
 		last := &found[len(found)-1]
 		return errors.Join(json.Unmarshal(groups, &last.Groups), json.Unmarshal(scopes, &last.Scopes))
-	}, "SELECT "+tokenFields+" FROM tokens "+where, args...)
+	}, "SELECT "+grantFields+" FROM tokens "+where, args...)
 	return found, err
 }
 
