@@ -24,6 +24,7 @@ type control struct {
 	sessions workers.Store
 	log      *slog.Logger
 	hub      *workers.Hub // set before Start
+	out      chan order   // to the other servers; full: dropped
 
 	mu     sync.Mutex // guards cancel
 	cancel context.CancelFunc
@@ -35,6 +36,7 @@ var _ tasks.Workers = (*control)(nil)
 const (
 	controlChannel = "firmlight:control"
 	publishTime    = 2 * time.Second
+	maxOrders      = 1024 // that wait for Redis
 )
 
 // order is one message to the other servers. One field of Cancel, Evict and
@@ -49,15 +51,25 @@ type order struct {
 }
 
 func newControl(c redis.UniversalClient, server string, sessions workers.Store, log *slog.Logger) *control {
-	return &control{redis: c, server: server, sessions: sessions, log: log}
+	return &control{redis: c, server: server, sessions: sessions, log: log, out: make(chan order, maxOrders)}
 }
 
-// Start listens to the other servers.
+// Start listens and speaks to the other servers.
 func (c *control) Start(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	c.mu.Lock()
 	c.cancel = cancel
 	c.mu.Unlock()
+	c.wg.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case o := <-c.out:
+				c.send(ctx, o)
+			}
+		}
+	})
 	sub := c.redis.Subscribe(ctx, controlChannel)
 	c.wg.Go(func() {
 		defer func() { _ = sub.Close() }()
@@ -76,7 +88,7 @@ func (c *control) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop ends the listening.
+// Stop ends both.
 func (c *control) Stop(context.Context) error {
 	c.mu.Lock()
 	if c.cancel != nil {
@@ -106,10 +118,19 @@ func (c *control) obey(ctx context.Context, payload string) {
 	}
 }
 
+// publish hands an order to the sender; it never blocks, since sessions wait on it.
 func (c *control) publish(o order) {
 	o.From = c.server
+	select {
+	case c.out <- o:
+	default:
+		c.log.Warn("other servers not told: too many orders wait; cron heals it")
+	}
+}
+
+func (c *control) send(ctx context.Context, o order) {
 	data, err := json.Marshal(o)
-	ctx, cancel := context.WithTimeout(context.Background(), publishTime)
+	ctx, cancel := context.WithTimeout(ctx, publishTime)
 	defer cancel()
 	if err == nil {
 		err = c.redis.Publish(ctx, controlChannel, data).Err()
