@@ -281,13 +281,13 @@ func (g *gate) share(n int) (want [queue.Lanes]int, heard [queue.Lanes]uint64) {
 		return want, heard
 	}
 	for range n { // smooth weighted round robin
-		best := -1
+		best := 0
 		for i := range g.turns {
 			if !open[i] {
 				continue
 			}
 			g.turns[i] += weights[i]
-			if best < 0 || g.turns[i] > g.turns[best] {
+			if !open[best] || g.turns[i] > g.turns[best] {
 				best = i
 			}
 		}

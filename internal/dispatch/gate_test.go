@@ -108,13 +108,13 @@ func TestSharesByWeight(t *testing.T) {
 func TestBellWhileAsking(t *testing.T) {
 	b := newBench(t, "")
 	g := b.gate()
-	want, heard := g.share(3)
+	_, heard := g.share(3)
 	g.ring([queue.Lanes]bool{false, true, false})
 	g.learn([queue.Lanes]int{1, 1, 1}, heard, [queue.Lanes]queue.Taken{})
 	if g.emptyFor() != 0 || g.idle(0) {
 		t.Error("counts as empty")
 	}
-	if want, _ = g.share(3); want != [queue.Lanes]int{0, 3, 0} {
+	if want, _ := g.share(3); want != [queue.Lanes]int{0, 3, 0} {
 		t.Errorf("asks %v", want)
 	}
 }

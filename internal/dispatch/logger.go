@@ -15,4 +15,4 @@ func (l quietLogger) Warn(args ...any)  { l.say(args) }
 func (l quietLogger) Error(args ...any) { l.say(args) }
 func (l quietLogger) Fatal(args ...any) { l.say(args) }
 
-func (l quietLogger) say(args []any) { l.log.Debug("asynq: " + fmt.Sprint(args...)) }
+func (l quietLogger) say(args []any) { l.log.Debug("asynq", "says", fmt.Sprint(args...)) }

@@ -146,9 +146,12 @@ func (q *Queue) Listen(ctx context.Context, heard func(Wake), missed func()) {
 // listenOnce serves one connection to its end.
 func (q *Queue) listenOnce(ctx context.Context, heard func(Wake), missed func()) (connected bool, err error) {
 	sub := q.client.Subscribe(ctx, channel)
-	defer sub.Close()
-	stop := context.AfterFunc(ctx, func() { sub.Close() }) // a read does not heed ctx
-	defer stop()
+	// A read does not heed ctx. The connection goes either way, with or without error.
+	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
+	defer func() {
+		stop()
+		_ = sub.Close()
+	}()
 	asked := false
 	for {
 		m, err := sub.ReceiveTimeout(ctx, quietAfter)

@@ -36,7 +36,7 @@ func openEmbedded() (*Redis, error) {
 		DialTimeout: dialTimeout, ReadTimeout: ioTimeout, WriteTimeout: ioTimeout,
 		PoolSize: poolSize, PoolTimeout: poolTimeout,
 		ReadBufferSize: bufferSize, WriteBufferSize: bufferSize,
-		Protocol: 2, DisableIdentity: true,
+		Protocol: 2, DisableIdentity: true, ContextTimeoutEnabled: true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	go r.runClock()
@@ -89,7 +89,7 @@ func versions(db reflect.Value) *map[string]uint {
 	if !f.IsValid() || f.Type() != reflect.TypeFor[map[string]uint]() {
 		return nil
 	}
-	return (*map[string]uint)(f.Addr().UnsafePointer()) //nolint:gosec // see forgetVersions
+	return (*map[string]uint)(f.Addr().UnsafePointer())
 }
 
 // maxReplies is what a client may leave unread before it is cut off.
@@ -148,7 +148,7 @@ func (r *replies) deliver() {
 			return
 		}
 		if _, err := r.Conn.Write(out); err != nil {
-			r.Close()
+			_ = r.Close() // the pipe is broken already
 			return
 		}
 	}

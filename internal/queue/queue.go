@@ -87,6 +87,7 @@ const portion = 500
 // Push puts tickets into their queues, each under a fresh asynq id, and rings
 // the doorbell of every queue once. After an error some may be in.
 func (q *Queue) Push(ctx context.Context, ts ...tasks.Ticket) error {
+	ctx = context.WithoutCancel(ctx) // the tasks are accepted, whether or not somebody waits
 	for len(ts) > 0 {
 		n := min(len(ts), portion)
 		if err := q.pushPortion(ctx, ts[:n]); err != nil {

@@ -1,11 +1,8 @@
 package queue
 
 import (
-	"context"
-	"io"
 	"log/slog"
 	"maps"
-	"reflect"
 	"slices"
 	"strconv"
 	"testing"
@@ -21,7 +18,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	discard = slog.New(slog.NewTextHandler(io.Discard, nil))
+	discard = slog.New(slog.DiscardHandler)
 	pair    = tasks.Pair{Group: "g1", Kind: "echo"}
 )
 
@@ -208,85 +205,6 @@ func TestProcessAtIsRoundedUp(t *testing.T) {
 	})
 }
 
-// listen subscribes and returns once it is connected.
-func listen(t *testing.T, q *Queue) <-chan Wake {
-	heard, missed := make(chan Wake, 100), make(chan struct{}, 100)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		q.Listen(ctx, func(w Wake) { heard <- w }, func() { missed <- struct{}{} })
-	}()
-	t.Cleanup(func() { cancel(); <-done })
-	<-missed
-	return heard
-}
-
-func TestOneRingForEachPair(t *testing.T) {
-	each(t, func(t *testing.T, _ *Redis, q *Queue) {
-		heard := listen(t, q)
-		other := ticket("o", tasks.Low)
-		other.Pair = tasks.Pair{Group: "g2", Kind: "mean", Target: "w1"}
-		ts := append(tickets(300), ticket("h", tasks.High), other)
-		push(t, q, ts...)
-		got := map[tasks.Pair][Lanes]bool{}
-		for range 2 {
-			w := <-heard
-			got[w.Pair] = w.Lanes
-		}
-		want := map[tasks.Pair][Lanes]bool{pair: {true, true, false}, other.Pair: {false, false, true}}
-		if !maps.Equal(got, want) {
-			t.Errorf("heard %v", got)
-		}
-		push(t, q, ticket("last", tasks.Low))
-		if w := <-heard; w.Pair != pair || w.Lanes != [Lanes]bool{false, false, true} {
-			t.Errorf("something more was rung: %v", w)
-		}
-	})
-}
-
-func TestParseWake(t *testing.T) {
-	for _, w := range []Wake{
-		{Pair: pair, Lanes: [Lanes]bool{true, false, true}},
-		{Pair: tasks.Pair{Group: "g", Kind: "a.b-c", Target: "w"}, Lanes: [Lanes]bool{false, true, false}, At: time.UnixMilli(1234567).UTC()},
-	} {
-		if got, err := parseWake(w.String()); err != nil || got != w {
-			t.Errorf("%q: %v %v", w, got, err)
-		}
-	}
-	for _, bad := range []string{"", "g k - h", "g k - h x", "g k - h 1 2"} {
-		if _, err := parseWake(bad); err == nil {
-			t.Errorf("%q parsed", bad)
-		}
-	}
-}
-
-func TestListenConnectsAgain(t *testing.T) {
-	url, srv := redistest.Start(t)
-	r, err := Open(t.Context(), url, discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	q := New(r, discard)
-	heard, missed := make(chan Wake, 100), make(chan struct{}, 100)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		q.Listen(ctx, func(w Wake) { heard <- w }, func() { missed <- struct{}{} })
-	}()
-	<-missed
-	srv.Restart()
-	<-missed
-	eventually(t, "a ring", func() bool { return q.Ring(t.Context(), pair, tasks.High) == nil })
-	if w := <-heard; w.Pair != pair {
-		t.Errorf("heard %v", w)
-	}
-	cancel()
-	<-done
-}
-
 // A client kept over FLUSHALL would not name its queues again.
 func TestQueuesAreNamedAgainAfterFlush(t *testing.T) {
 	each(t, func(t *testing.T, r *Redis, q *Queue) {
@@ -402,161 +320,6 @@ func TestPausedQueueGivesNothing(t *testing.T) {
 	})
 }
 
-func TestWindow(t *testing.T) {
-	each(t, func(t *testing.T, r *Redis, q *Queue) {
-		ctx := t.Context()
-		q.Window = 10
-		admits := func() bool { return q.Admits(ctx, pair, tasks.Normal) }
-		for i := range 10 {
-			if !admits() {
-				t.Fatalf("full at %d", i)
-			}
-			push(t, q, tickets(1)...)
-		}
-		if admits() {
-			t.Fatal("admits above its limit")
-		}
-		if !q.Admits(ctx, pair, tasks.High) {
-			t.Error("another queue is full too")
-		}
-		other := New(r, discard) // another server
-		other.Window = 10
-		if _, err := q.Take(ctx, pair, [Lanes]int{0, 10, 0}); err != nil {
-			t.Fatal(err)
-		}
-		if other.Admits(ctx, pair, tasks.Normal) {
-			t.Error("the mark is not seen elsewhere")
-		}
-		q.window(Name(pair, tasks.Normal)).forget()
-		if admits() {
-			t.Error("admits again before a refill found nothing left")
-		}
-		if states, err := q.States(ctx, pair); err != nil || !states[1].Overflow || !q.Low(states[1]) {
-			t.Errorf("states %v %v", states, err)
-		}
-		if err := q.MarkClear(ctx, pair, tasks.Normal); err != nil {
-			t.Fatal(err)
-		}
-		if !admits() {
-			t.Error("still full")
-		}
-		eventually(t, "the other server sees it", func() bool { return other.Admits(ctx, pair, tasks.Normal) })
-	})
-}
-
-func TestWindowLooksSeldom(t *testing.T) {
-	each(t, func(t *testing.T, r *Redis, q *Queue) {
-		looks := 0
-		r.Client().AddHook(pipelines{func() { looks++ }})
-		w := q.window(Name(pair, tasks.High))
-		for range 1000 {
-			w.mu.Lock()
-			if !w.looked.IsZero() {
-				w.looked = time.Now() // time stands still
-			}
-			w.mu.Unlock()
-			if !q.Admits(t.Context(), pair, tasks.High) {
-				t.Fatal("full")
-			}
-		}
-		if looks != 1 {
-			t.Errorf("%d looks", looks)
-		}
-	})
-}
-
-// pipelines counts the looks that were sent.
-type pipelines struct{ sent func() }
-
-func (h pipelines) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (h pipelines) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-func (h pipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if cmds[0].Name() == "exists" { // not the greeting of a new connection
-			h.sent()
-		}
-		return next(ctx, cmds)
-	}
-}
-
-// While Redis is away nothing is admitted, and what was refused is marked for
-// refill once it is back.
-func TestWindowWhileRedisIsAway(t *testing.T) {
-	url, srv := redistest.Start(t)
-	r, err := Open(t.Context(), url, discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	q := New(r, discard)
-	srv.Kill()
-	if q.Admits(t.Context(), pair, tasks.Normal) {
-		t.Error("admits without Redis")
-	}
-	if err := q.Push(t.Context(), ticket("t", tasks.Normal)); err == nil {
-		t.Error("pushed without Redis")
-	}
-	srv.Restart()
-	eventually(t, "Redis is back", func() bool { return r.Ping(t.Context()) == nil })
-	eventually(t, "the mark is set", func() bool {
-		q.Admits(t.Context(), pair, tasks.Normal)
-		s, err := q.States(t.Context(), pair)
-		return err == nil && s[1].Overflow
-	})
-	if err := q.MarkClear(t.Context(), pair, tasks.Normal); err != nil {
-		t.Fatal(err)
-	}
-	if !q.Admits(t.Context(), pair, tasks.Normal) {
-		t.Error("still closed")
-	}
-}
-
-func TestManyWindowsAreForgotten(t *testing.T) {
-	r, err := Open(t.Context(), "", discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	q := New(r, discard)
-	for i := range manyWindows {
-		q.window(strconv.Itoa(i))
-	}
-	q.window("one more")
-	if n := len(q.windows); n != 1 {
-		t.Errorf("%d windows kept", n)
-	}
-}
-
-func TestRefillLock(t *testing.T) {
-	each(t, func(t *testing.T, r *Redis, q *Queue) {
-		began := time.Now()
-		release, ok, err := q.RefillLock(t.Context(), pair, tasks.High)
-		if !ok || err != nil {
-			t.Fatal(ok, err)
-		}
-		if _, ok, _ := q.RefillLock(t.Context(), pair, tasks.High); ok {
-			t.Error("two hold it")
-		}
-		if _, ok, _ := q.RefillLock(t.Context(), pair, tasks.Low); !ok {
-			t.Error("another queue's is taken")
-		}
-		release()
-		eventually(t, "the lock is free again", func() bool {
-			_, ok, _ := q.RefillLock(t.Context(), pair, tasks.High)
-			return ok
-		})
-		// The in-process clock is clockTick exact.
-		if d := time.Since(began); d < refillEvery-2*clockTick {
-			t.Errorf("free after %v already", d)
-		}
-		_, ok, _ = q.RefillLock(t.Context(), pair, tasks.Low)
-		ttl := r.Client().PTTL(t.Context(), ownKey(Name(pair, tasks.Low), "refill")).Val()
-		if !ok && (ttl <= 0 || ttl > refillLock) {
-			t.Errorf("an abandoned lock lives %v", ttl)
-		}
-	})
-}
-
 func TestRecognize(t *testing.T) {
 	k := func(suffixes ...string) (keys []string) {
 		for _, s := range suffixes {
@@ -584,69 +347,4 @@ func TestRecognize(t *testing.T) {
 			t.Errorf("%q: %d, want %d", test.keys, got, test.want)
 		}
 	}
-}
-
-func TestOpen(t *testing.T) {
-	for _, bad := range []string{"http://x", "redis://h:1/notanumber", "::"} {
-		if r, err := Open(t.Context(), bad, discard); err == nil {
-			r.Close()
-			t.Errorf("%q opened", bad)
-		}
-	}
-	r, err := Open(t.Context(), "", discard)
-	if err != nil || !r.Embedded() || r.Ping(t.Context()) != nil {
-		t.Fatalf("embedded: %v", err)
-	}
-	if err := r.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := r.Close(); err != nil {
-		t.Error("second close:", err)
-	}
-	if r.Ping(t.Context()) == nil {
-		t.Error("answers after Close")
-	}
-	// A Redis that is away, in each of its forms, is no error.
-	for _, url := range []string{
-		"redis://127.0.0.1:1/0?max_retries=-1", "redis://127.0.0.1:1?addr=127.0.0.1:2&max_redirects=1",
-		"redis://127.0.0.1:1?master_name=m&max_retries=-1",
-	} {
-		r, err := Open(t.Context(), url, discard)
-		if err != nil {
-			t.Errorf("%s: %v", url, err)
-			continue
-		}
-		if r.Embedded() {
-			t.Error("embedded")
-		}
-		r.Close()
-	}
-}
-
-func TestEmbeddedRedisForgetsKeys(t *testing.T) {
-	r, err := Open(t.Context(), "", discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	db := r.mini.DB(0)
-	count := func() int {
-		r.mini.Lock()
-		defer r.mini.Unlock()
-		return len(*versions(reflect.ValueOf(db).Elem()))
-	}
-	pipe := r.Client().Pipeline()
-	for i := range maxVersions + 1 {
-		pipe.Set(t.Context(), strconv.Itoa(i), "", time.Hour)
-		pipe.Del(t.Context(), strconv.Itoa(i))
-		if i%5000 == 0 {
-			if _, err := pipe.Exec(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if _, err := pipe.Exec(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "gone keys are forgotten", func() bool { return count() < maxVersions/2 })
 }

@@ -76,6 +76,7 @@ func connect(rawURL string) (redis.UniversalClient, error) {
 			return nil, err
 		}
 		bound(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.PoolSize, &o.DialerRetries)
+		o.ContextTimeoutEnabled = true
 		return redis.NewFailoverClient(o), nil
 	case q.Has("addr"):
 		o, err := redis.ParseClusterURL(rawURL)
@@ -83,6 +84,7 @@ func connect(rawURL string) (redis.UniversalClient, error) {
 			return nil, err
 		}
 		bound(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.PoolSize, &o.DialerRetries)
+		o.ContextTimeoutEnabled = true
 		o.MaintNotificationsConfig = quiet
 		return redis.NewClusterClient(o), nil
 	default:
@@ -91,6 +93,7 @@ func connect(rawURL string) (redis.UniversalClient, error) {
 			return nil, err
 		}
 		bound(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout, &o.PoolSize, &o.DialerRetries)
+		o.ContextTimeoutEnabled = true
 		o.ReadBufferSize, o.WriteBufferSize = bufferSize, bufferSize
 		o.MaintNotificationsConfig = quiet
 		return redis.NewClient(o), nil

@@ -82,7 +82,8 @@ func (q *Queue) Admits(ctx context.Context, p tasks.Pair, pr tasks.Priority) boo
 }
 
 func (q *Queue) look(ctx context.Context, name string, w *window) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	// One asks for all: that its own caller has left must not look like an outage.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
 	defer cancel()
 	pipe := q.client.Pipeline()
 	marked := pipe.Exists(ctx, ownKey(name, "overflow"))
@@ -92,7 +93,7 @@ func (q *Queue) look(ctx context.Context, name string, w *window) {
 	w.looked = time.Now()
 	if err != nil {
 		w.full, w.owed = true, true
-		q.log.WarnContext(ctx, "queue does not answer", "error", err)
+		q.log.DebugContext(ctx, "queue does not answer", "error", err)
 		return
 	}
 	w.length = int(pending.Val() + scheduled.Val())

@@ -1,0 +1,184 @@
+package queue
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/firmlight/firmlight/internal/redistest"
+	"github.com/firmlight/firmlight/internal/tasks"
+	"github.com/redis/go-redis/v9"
+)
+
+func TestWindow(t *testing.T) {
+	each(t, func(t *testing.T, r *Redis, q *Queue) {
+		ctx := t.Context()
+		q.Window = 10
+		admits := func() bool { return q.Admits(ctx, pair, tasks.Normal) }
+		for i := range 10 {
+			if !admits() {
+				t.Fatalf("full at %d", i)
+			}
+			push(t, q, tickets(1)...)
+		}
+		if admits() {
+			t.Fatal("admits above its limit")
+		}
+		if !q.Admits(ctx, pair, tasks.High) {
+			t.Error("another queue is full too")
+		}
+		other := New(r, discard) // another server
+		other.Window = 10
+		if _, err := q.Take(ctx, pair, [Lanes]int{0, 10, 0}); err != nil {
+			t.Fatal(err)
+		}
+		if other.Admits(ctx, pair, tasks.Normal) {
+			t.Error("the mark is not seen elsewhere")
+		}
+		q.window(Name(pair, tasks.Normal)).forget()
+		if admits() {
+			t.Error("admits again before a refill found nothing left")
+		}
+		if states, err := q.States(ctx, pair); err != nil || !states[1].Overflow || !q.Low(states[1]) {
+			t.Errorf("states %v %v", states, err)
+		}
+		if err := q.MarkClear(ctx, pair, tasks.Normal); err != nil {
+			t.Fatal(err)
+		}
+		if !admits() {
+			t.Error("still full")
+		}
+		eventually(t, "the other server sees it", func() bool { return other.Admits(ctx, pair, tasks.Normal) })
+	})
+}
+
+func TestWindowLooksSeldom(t *testing.T) {
+	each(t, func(t *testing.T, r *Redis, q *Queue) {
+		looks := 0
+		r.Client().AddHook(pipelines{func() { looks++ }})
+		w := q.window(Name(pair, tasks.High))
+		for range 1000 {
+			w.mu.Lock()
+			if !w.looked.IsZero() {
+				w.looked = time.Now() // time stands still
+			}
+			w.mu.Unlock()
+			if !q.Admits(t.Context(), pair, tasks.High) {
+				t.Fatal("full")
+			}
+		}
+		if looks != 1 {
+			t.Errorf("%d looks", looks)
+		}
+	})
+}
+
+// pipelines counts the looks that were sent.
+type pipelines struct{ sent func() }
+
+func (h pipelines) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (h pipelines) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (h pipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if cmds[0].Name() == "exists" { // not the greeting of a new connection
+			h.sent()
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// While Redis is away nothing is admitted, and what was refused is marked for
+// refill once it is back.
+func TestWindowWhileRedisIsAway(t *testing.T) {
+	url, srv := redistest.Start(t)
+	r, err := Open(t.Context(), url, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	q := New(r, discard)
+	srv.Kill()
+	if q.Admits(t.Context(), pair, tasks.Normal) {
+		t.Error("admits without Redis")
+	}
+	if err := q.Push(t.Context(), ticket("t", tasks.Normal)); err == nil {
+		t.Error("pushed without Redis")
+	}
+	srv.Restart()
+	eventually(t, "Redis is back", func() bool { return r.Ping(t.Context()) == nil })
+	eventually(t, "the mark is set", func() bool {
+		q.Admits(t.Context(), pair, tasks.Normal)
+		s, err := q.States(t.Context(), pair)
+		return err == nil && s[1].Overflow
+	})
+	if err := q.MarkClear(t.Context(), pair, tasks.Normal); err != nil {
+		t.Fatal(err)
+	}
+	if !q.Admits(t.Context(), pair, tasks.Normal) {
+		t.Error("still closed")
+	}
+}
+
+// A caller who has left is no outage, and what was accepted is pushed.
+func TestCallerHasLeft(t *testing.T) {
+	each(t, func(t *testing.T, _ *Redis, q *Queue) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if !q.Admits(ctx, pair, tasks.Normal) {
+			t.Error("the queue counts as full")
+		}
+		if err := q.Push(ctx, ticket("t", tasks.Normal)); err != nil {
+			t.Error(err)
+		}
+		if s, err := q.States(t.Context(), pair); err != nil || s[1] != (State{Len: 1}) {
+			t.Errorf("state %v %v", s, err)
+		}
+	})
+}
+
+func TestManyWindowsAreForgotten(t *testing.T) {
+	r, err := Open(t.Context(), "", discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	q := New(r, discard)
+	for i := range manyWindows {
+		q.window(strconv.Itoa(i))
+	}
+	q.window("one more")
+	if n := len(q.windows); n != 1 {
+		t.Errorf("%d windows kept", n)
+	}
+}
+
+func TestRefillLock(t *testing.T) {
+	each(t, func(t *testing.T, r *Redis, q *Queue) {
+		began := time.Now()
+		release, ok, err := q.RefillLock(t.Context(), pair, tasks.High)
+		if !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if _, ok, _ := q.RefillLock(t.Context(), pair, tasks.High); ok {
+			t.Error("two hold it")
+		}
+		if _, ok, _ := q.RefillLock(t.Context(), pair, tasks.Low); !ok {
+			t.Error("another queue's is taken")
+		}
+		release()
+		eventually(t, "the lock is free again", func() bool {
+			_, ok, _ := q.RefillLock(t.Context(), pair, tasks.High)
+			return ok
+		})
+		// The in-process clock is clockTick exact.
+		if d := time.Since(began); d < refillEvery-2*clockTick {
+			t.Errorf("free after %v already", d)
+		}
+		_, ok, _ = q.RefillLock(t.Context(), pair, tasks.Low)
+		ttl := r.Client().PTTL(t.Context(), ownKey(Name(pair, tasks.Low), "refill")).Val()
+		if !ok && (ttl <= 0 || ttl > refillLock) {
+			t.Errorf("an abandoned lock lives %v", ttl)
+		}
+	})
+}
