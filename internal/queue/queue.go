@@ -58,6 +58,7 @@ type entry struct {
 	Attempt int    `json:"attempt"`
 	Stamp   int64  `json:"enqueued_at"`
 	RunAt   int64  `json:"run_at"`
+	Timeout int64  `json:"timeout_ms"`
 }
 
 // Decode returns the ticket that an entry of (p, pr) stands for.
@@ -69,6 +70,7 @@ func Decode(p tasks.Pair, pr tasks.Priority, payload []byte) (tasks.Ticket, erro
 	return tasks.Ticket{
 		Pair: p, Priority: pr, Task: e.Task, Attempt: e.Attempt,
 		Stamp: time.UnixMilli(e.Stamp).UTC(), RunAt: time.UnixMilli(e.RunAt).UTC(),
+		Timeout: time.Duration(e.Timeout) * time.Millisecond,
 	}, nil
 }
 
@@ -104,7 +106,7 @@ func (q *Queue) pushPortion(ctx context.Context, ts []tasks.Ticket) error {
 	now := time.Now()
 	bells := bells{}
 	for _, t := range ts {
-		payload, err := json.Marshal(entry{t.Task, t.Attempt, t.Stamp.UnixMilli(), t.RunAt.UnixMilli()})
+		payload, err := json.Marshal(entry{t.Task, t.Attempt, t.Stamp.UnixMilli(), t.RunAt.UnixMilli(), t.Timeout.Milliseconds()})
 		if err != nil {
 			return err
 		}

@@ -10,25 +10,16 @@ import (
 // Claim makes the task behind a ticket o's, durably. ok is false where the
 // ticket is no longer wanted, or came before its time and was pushed again.
 func (s *Service) Claim(ctx context.Context, tk Ticket, o Owner) (Claimed, bool, error) {
-	t, err := s.Store.Get(ctx, tk.Task)
+	after, ok, err := s.Store.Apply(ctx, Claim(tk.Task, tk.Attempt, o, tk.Timeout, now()))
 	if err != nil {
-		return Claimed{}, false, ignoreNotFound(err)
-	}
-	if t.Attempt != tk.Attempt || (t.Status != Queued && t.Status != Scheduled) {
-		return Claimed{}, false, nil
-	}
-	at := now()
-	if t.RunAt.After(at) { // asynq keeps whole seconds
-		s.push(ctx, t)
-		return Claimed{}, false, nil
-	}
-	after, ok, err := s.Store.Apply(ctx, Claim(t.ID, t.Attempt, o, t.Timeout, at))
-	if err != nil || !ok {
 		return Claimed{}, false, err
 	}
+	if !ok {
+		return Claimed{}, false, s.early(ctx, tk)
+	}
 	c := Claimed{Task: after}
-	if c.Input, err = s.Payloads.Input(ctx, t.ID); err == nil && after.Attempt > 1 {
-		c.Checkpoint, err = s.Payloads.Checkpoint(ctx, t.ID)
+	if c.Input, err = s.Payloads.Input(ctx, tk.Task); err == nil && after.Attempt > 1 {
+		c.Checkpoint, err = s.Payloads.Checkpoint(ctx, tk.Task)
 	}
 	if err != nil { // claimed, but there is nothing to hand out
 		return Claimed{}, false, errors.Join(err, s.Unclaim(ctx, after))
@@ -38,6 +29,19 @@ func (s *Service) Claim(ctx context.Context, tk Ticket, o Owner) (Claimed, bool,
 		s.parents.started(ctx, after)
 	}
 	return c, true, nil
+}
+
+// early pushes a ticket again that was refused only because its time has not
+// come: asynq keeps whole seconds.
+func (s *Service) early(ctx context.Context, tk Ticket) error {
+	t, err := s.Store.Get(ctx, tk.Task)
+	if err != nil {
+		return ignoreNotFound(err)
+	}
+	if t.Attempt == tk.Attempt && (t.Status == Queued || t.Status == Scheduled) && t.RunAt.After(now()) {
+		s.push(ctx, t)
+	}
+	return nil
 }
 
 // Unclaim takes back a claim whose session went before its `assign`.

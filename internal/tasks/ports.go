@@ -17,6 +17,8 @@ type Ticket struct {
 	// First puts it at the head of its queue: its task has waited before, and
 	// lost its worker. The stamp is the old one, so stamps still leave in order.
 	First bool
+	// Timeout is the task's, so that a claim need not read it first.
+	Timeout time.Duration
 }
 
 // Queue hurries tasks to workers. Losing it costs time, never a task.
@@ -48,7 +50,7 @@ type Workers interface {
 func TicketOf(t Task) Ticket {
 	return Ticket{
 		Pair: t.Pair(), Priority: t.Priority, Task: t.ID, Attempt: t.Attempt,
-		Stamp: t.EnqueuedAt, RunAt: t.RunAt,
+		Stamp: t.EnqueuedAt, RunAt: t.RunAt, Timeout: t.Timeout,
 	}
 }
 

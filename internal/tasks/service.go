@@ -85,6 +85,9 @@ func (s *Service) decide(ctx context.Context, t Task, choose func(Task) (Transit
 		if !want {
 			return t, false, nil
 		}
+		if !t.IsParent() {
+			tr.From = &t
+		}
 		after, ok, err := s.Store.Apply(ctx, tr)
 		if err != nil || ok {
 			if ok {

@@ -317,5 +317,5 @@ func Backoff(n int) time.Duration {
 	if n < 11 {
 		d = min(d, time.Second<<(n-1))
 	}
-	return d/2 + rand.N(d/2)
+	return (d/2 + rand.N(d/2)).Truncate(time.Millisecond)
 }

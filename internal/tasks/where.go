@@ -119,6 +119,10 @@ type Transition struct {
 	Set     []Assign
 	History []Entry
 	Output  []byte // JSON; nil: leave
+	// From is the task as the caller knows it, or nil. Where it is given, Apply
+	// returns it with Set applied instead of reading the row again: for callers
+	// who know every column that counts, because none changes while If holds.
+	From *Task
 }
 
 // Sort orders what Find returns.

@@ -142,7 +142,12 @@ func (db *DB) Apply(ctx context.Context, t tasks.Transition) (tasks.Task, bool, 
 	run := func(tx *writeTx) error {
 		var seq int64
 		var err error
-		if seq, after, err = one(tx.query(c.String(), c.args...)); err != nil {
+		if t.From == nil {
+			seq, after, err = one(tx.query(c.String(), c.args...))
+		} else if err = tx.row(c.String(), c.args, &seq); err == nil {
+			after = t.After()
+		}
+		if err != nil {
 			return err
 		}
 		if ends(t.Set) {
@@ -177,7 +182,11 @@ func update(t tasks.Transition) (*clause, error) {
 	if err := c.where(t.If); err != nil {
 		return nil, err
 	}
-	c.add(" RETURNING " + selectCols)
+	if t.From == nil {
+		c.add(" RETURNING " + selectCols)
+	} else {
+		c.add(" RETURNING seq")
+	}
 	return &c, nil
 }
 
