@@ -89,7 +89,7 @@ func (r *Runner) jobs() []job {
 	return []job{
 		{"heartbeat", beatEvery, false, r.beat.run},
 		{"servers", time.Second, false, r.watcher.run},
-		{"sessions", beatEvery, true, r.sweepSessions},
+		{"sessions", time.Second, true, r.sweepSessions},
 		{"orphans", beatEvery, true, r.sweepOrphans},
 		{"audit", 5 * time.Second, false, r.auditOwn},
 		{"deadlines", time.Second, true, r.Tasks.TimeOutOverdue},

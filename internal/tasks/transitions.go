@@ -201,7 +201,7 @@ func Lose(t Task, l Loss, now time.Time) Transition {
 		Name: "lose", Task: t.ID, If: append(owned(t), Eq(ColEpoch, t.Epoch), Eq(ColCancelRequested, time.Time{})),
 	}
 	lost := []Entry{entry(t, EvLost, now, l.Reason)}
-	if !l.LastHeard.IsZero() {
+	if !l.LastHeard.IsZero() && !l.ByServer { // a dead server kept no time of it
 		lost = append([]Entry{entry(t, EvHeartbeat, l.LastHeard, "")}, lost...)
 	}
 	if !l.ByServer && t.Reassignments+1 > t.MaxReassignments {
