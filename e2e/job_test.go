@@ -73,6 +73,17 @@ func (c *cluster) running(id string) kit.Task {
 	return t
 }
 
+// working waits until a task's worker has said how far it is: "running" alone
+// may still be on its way to the worker.
+func (c *cluster) working(id string) {
+	c.t.Helper()
+	eventually(c.t, 20*time.Second, "task makes progress", func() bool {
+		t, err := c.Get(c.t.Context(), id)
+		must(c.t, err)
+		return t.Progress != nil
+	})
+}
+
 func TestCancelReachesARunningWorker(t *testing.T) {
 	c := start(t)
 	c.worker("w", 1)
@@ -103,8 +114,8 @@ func TestDeadlineMovesATask(t *testing.T) {
 func TestWorkerDrains(t *testing.T) {
 	c := start(t)
 	w := c.worker("w", 1)
-	task := c.submit(map[string]any{"kind": "sleep", "input": map[string]int{"ms": 1500}})
-	c.running(task.ID)
+	task := c.submit(map[string]any{"kind": "sleep", "input": map[string]int{"ms": 3000}})
+	c.working(task.ID)
 	must(t, w.Stop(20*time.Second))
 	if got := c.wait(task.ID, "succeeded"); got.Attempt != 1 {
 		t.Fatalf("attempt %d", got.Attempt)
@@ -116,8 +127,8 @@ func TestWorkerDrains(t *testing.T) {
 func TestServerComesBack(t *testing.T) {
 	c := start(t)
 	c.worker("w", 1)
-	long := c.submit(map[string]any{"kind": "sleep", "input": map[string]int{"ms": 4000}})
-	c.running(long.ID)
+	long := c.submit(map[string]any{"kind": "sleep", "input": map[string]int{"ms": 6000}})
+	c.working(long.ID)
 	waiting := c.submit(map[string]any{"kind": "echo", "input": "after"})
 	c.Server.Kill()
 	must(t, c.Server.Restart())
