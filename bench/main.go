@@ -4,7 +4,7 @@
 //	go run ./bench                    all of them, about five minutes
 //	go run ./bench -only P5,P9        some
 //	go run ./bench -short             smaller and fewer rounds, to see that it works
-//	go run ./bench -profile prof      with CPU profiles of the server in P3 and P4
+//	go run ./bench -profile prof      with CPU profiles of the server in P3, P4 and P9
 package main
 
 import (
@@ -53,7 +53,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&only, "only", "", "comma-separated `ids` of figures, such as P5,P9 (default all)")
 	f.IntVar(&o.rounds, "rounds", 0, "rounds of each figure (default 5, with -short 2)")
 	f.BoolVar(&o.short, "short", false, "smaller rounds: shows that it works, not how fast it is")
-	f.StringVar(&o.profile, "profile", "", "`folder` for CPU profiles of the server during P3 and P4")
+	f.StringVar(&o.profile, "profile", "", "`folder` for CPU profiles of the server during P3, P4 and P9")
 	f.StringVar(&o.out, "out", "bench/results", "`folder` for latest.md and latest.json")
 	f.StringVar(&o.doc, "doc", "", "Markdown `page` whose table, between two marks, is replaced by this run's")
 	if err := f.Parse(args); err != nil {
