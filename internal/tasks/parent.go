@@ -57,7 +57,7 @@ func (s *Service) split(ctx context.Context, t Task) error {
 	}
 	for from := 0; from < len(inputs); from += insertPortion {
 		to := min(from+insertPortion, len(inputs))
-		if err := s.insertChildren(ctx, fixed, inputs[from:to], from); err != nil {
+		if settled, err := s.insertChildren(ctx, fixed, inputs[from:to], from); err != nil || !settled {
 			return err
 		}
 		if cur, err := s.Store.Get(ctx, t.ID); err != nil || cur.Phase != Splitting || cur.Gen != t.Gen {
@@ -98,7 +98,9 @@ func (s *Service) partsOf(t Task, input []byte) ([]json.RawMessage, error) {
 	return parts, err
 }
 
-func (s *Service) insertChildren(ctx context.Context, t Task, inputs []json.RawMessage, from int) error {
+// insertChildren reports settled: false where a child of an earlier run is still
+// being cancelled. Its end kicks the parent, and then it can be queued again.
+func (s *Service) insertChildren(ctx context.Context, t Task, inputs []json.RawMessage, from int) (settled bool, err error) {
 	at := now()
 	news := make([]New, len(inputs))
 	for i, in := range inputs {
@@ -112,17 +114,25 @@ func (s *Service) insertChildren(ctx context.Context, t Task, inputs []json.RawM
 	}
 	inserted, err := s.Store.Insert(ctx, news...)
 	if err != nil {
-		return err
-	}
-	for _, ins := range inserted {
-		if ins.Existed && ins.Task.Status.Ended() && ins.Task.Status != Succeeded {
-			if err := s.retryChild(ctx, ins.Task); err != nil {
-				return err
-			}
-		}
+		return false, err
 	}
 	s.launch(ctx, inserted)
-	return nil
+	if t.Gen == 0 {
+		return true, nil // the first split: what has ended of it by now has ended for good
+	}
+	settled = true
+	for _, ins := range inserted {
+		switch c := ins.Task; {
+		case !ins.Existed || c.Status == Succeeded:
+		case c.Status.Ended():
+			if err := s.retryChild(ctx, c); err != nil {
+				return false, err
+			}
+		case !c.CancelRequestedAt.IsZero():
+			settled = false
+		}
+	}
+	return settled, nil
 }
 
 // childOf is a child with all that it has from its parent.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/protocol"
@@ -233,5 +234,144 @@ func TestChildIsRetriedOnlyWhileTheParentIsOpen(t *testing.T) {
 	f.ended(t, p.ID, tasks.Succeeded)
 	if _, err := f.Retry(t.Context(), f.get(t, cs[0].ID)); err == nil {
 		t.Fatal("a part of an ended parent was retried alone")
+	}
+}
+
+// A worker that started its part and then left for good must not keep the parent
+// open for ever.
+func TestBroadcastPartExpiresAfterALoss(t *testing.T) {
+	f := newFixture(t)
+	f.wire.connected = []string{"worker-s"}
+	p := f.submit(t, tasks.Spec{Kind: "echo", Input: json.RawMessage(`1`), Broadcast: true, StartWithinS: 60})
+	c, ok := f.claim(t, f.children(t, p.ID, 1)[0], "s", 1)
+	if !ok {
+		t.Fatal("not claimed")
+	}
+	if err := f.Lost(t.Context(), "s", tasks.Loss{Reason: "gone"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.ExpireUnstarted(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	waiting := f.get(t, c.Task.ID)
+	if waiting.Status != tasks.Queued {
+		t.Fatalf("expired before its time: %+v", waiting)
+	}
+	if _, ok, err := f.store.Apply(t.Context(), tasks.Transition{
+		Task: c.Task.ID, Set: []tasks.Assign{tasks.Set(tasks.ColRunAt, waiting.RunAt.Add(-time.Minute))},
+	}); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	if err := f.ExpireUnstarted(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.ended(t, c.Task.ID, tasks.Failed); got.Error.Code != tasks.CodeExpired {
+		t.Fatalf("error %+v", got.Error)
+	}
+	f.ended(t, p.ID, tasks.Failed)
+}
+
+// A child whose cancel is under way when its parent is retried is queued again
+// once the worker has answered; the parent does not fail of it.
+func TestRetryOfAParentWaitsForCancelsUnderWay(t *testing.T) {
+	f := newFixture(t)
+	p := f.submit(t, tasks.Spec{Kind: "echo", Inputs: inputs(2)})
+	cs := f.children(t, p.ID, 2)
+	c, ok := f.claim(t, cs[0], "s", 1)
+	if !ok {
+		t.Fatal("not claimed")
+	}
+	if _, err := f.Cancel(t.Context(), f.get(t, p.ID)); err != nil {
+		t.Fatal(err)
+	}
+	f.until(t, cs[0].ID, func(t tasks.Task) bool { return !t.CancelRequestedAt.IsZero() })
+	f.ended(t, cs[1].ID, tasks.Cancelled)
+	if _, err := f.Retry(t.Context(), f.get(t, p.ID)); err != nil {
+		t.Fatal(err)
+	}
+	f.until(t, cs[1].ID, func(t tasks.Task) bool { return t.Status == tasks.Queued })
+	if a := f.result(t, c.Task, protocol.Cancelled, ""); !a.Accepted {
+		t.Fatalf("result refused: %+v", a)
+	}
+	f.until(t, cs[0].ID, func(t tasks.Task) bool { return t.Status == tasks.Queued })
+	for _, c := range f.children(t, p.ID, 2) {
+		f.run(t, c, protocol.Succeeded, fmt.Sprint(c.Index))
+	}
+	f.ended(t, p.ID, tasks.Succeeded)
+}
+
+// What failed while the first split was interrupted has failed for good: doing
+// the split again is no retry.
+func TestFirstSplitRetriesNothing(t *testing.T) {
+	f := newFixture(t)
+	p := f.submit(t, tasks.Spec{Kind: "echo", Inputs: inputs(2), MaxAttempts: 1, AllowFailures: 1})
+	cs := f.children(t, p.ID, 2)
+	f.run(t, cs[0], protocol.Failed, "once")
+	if _, ok, err := f.store.Apply(t.Context(), tasks.Transition{
+		Task: p.ID, Set: []tasks.Assign{tasks.Set(tasks.ColPhase, tasks.Splitting)},
+	}); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	if err := f.MoveParents(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.children(t, p.ID, 2)[0]; got.Status != tasks.Failed {
+		t.Fatalf("a part that failed for good is %s", got.Status)
+	}
+}
+
+// glue waits for the child that reduces on a worker and claims it.
+func (f *fixture) glue(t *testing.T, parent string) tasks.Claimed {
+	t.Helper()
+	var ticket tasks.Ticket
+	f.until(t, parent, func(tasks.Task) bool {
+		for _, tk := range f.queue.take() {
+			if tk.Pair.Kind == "glue" {
+				ticket = tk
+			}
+		}
+		return ticket.Task != ""
+	})
+	c, ok := f.claim(t, f.get(t, ticket.Task), "s", 1)
+	if !ok {
+		t.Fatal("the reduce was not claimed")
+	}
+	return c
+}
+
+// The reduce of a retried parent gets the outputs as they are now.
+func TestRetriedParentReducesOnWorkerAnew(t *testing.T) {
+	f := newFixture(t)
+	p := f.submit(t, tasks.Spec{Kind: "echo", Inputs: inputs(2), ReduceKind: "glue", AllowFailures: 1, MaxAttempts: 1})
+	cs := f.children(t, p.ID, 2)
+	f.run(t, cs[0], protocol.Failed, "no")
+	f.run(t, cs[1], protocol.Succeeded, `1`)
+	first := f.glue(t, p.ID)
+	if string(first.Input) != `[null,1]` {
+		t.Fatalf("the reduce was given %s", first.Input)
+	}
+	f.result(t, first.Task, protocol.Failed, "no glue")
+	if _, err := f.Retry(t.Context(), f.ended(t, p.ID, tasks.Failed)); err != nil {
+		t.Fatal(err)
+	}
+	f.until(t, p.ID, func(t tasks.Task) bool { return t.Phase == tasks.Open })
+	f.run(t, f.get(t, cs[0].ID), protocol.Succeeded, `0`)
+	again := f.glue(t, p.ID)
+	if string(again.Input) != `[0,1]` {
+		t.Fatalf("the reduce was given %s", again.Input)
+	}
+	f.result(t, again.Task, protocol.Succeeded, `"glued"`)
+	f.ended(t, p.ID, tasks.Succeeded)
+}
+
+func TestTooMuchForAReduceOnAWorker(t *testing.T) {
+	f := newFixture(t)
+	p := f.submit(t, tasks.Spec{Kind: "echo", Inputs: inputs(9), ReduceKind: "glue"})
+	large := `"` + strings.Repeat("x", 1<<20-2) + `"`
+	for _, c := range f.children(t, p.ID, 9) { // more than a reduce on a server takes, too
+		f.run(t, c, protocol.Succeeded, large)
+	}
+	if got := f.ended(t, p.ID, tasks.Failed); got.Error.Code != "input_too_large" {
+		t.Fatalf("error %+v", got.Error)
 	}
 }

@@ -107,6 +107,12 @@ func (s *Service) reduceOnWorker(ctx context.Context, t Task) error {
 	}
 	child := children[0]
 	switch {
+	case child.Status.Ended() && child.CreatedAt.Before(t.leaseStart()):
+		// Left over from before the parent was retried: its input may be another by now.
+		if err := s.Store.Delete(ctx, child.ID); err != nil {
+			return err
+		}
+		return s.startReduceChild(ctx, t)
 	case child.Status == Succeeded:
 		output, err := s.Payloads.Output(ctx, child.ID)
 		if err != nil {
@@ -117,8 +123,6 @@ func (s *Service) reduceOnWorker(ctx context.Context, t Task) error {
 			s.settle(ctx, after)
 		}
 		return err
-	case child.Status.Ended() && child.FinishedAt.Before(t.leaseStart()):
-		return s.retryChild(ctx, child) // left over from before the parent was retried
 	case child.Status.Ended():
 		e := protocol.TaskError{Code: CodeReduceFailed, Message: "The reduce was " + string(child.Status) + "."}
 		if child.Error != nil {
@@ -133,17 +137,30 @@ func (s *Service) reduceOnWorker(ctx context.Context, t Task) error {
 // reduceIndex keeps the reduce child apart from the parts.
 const reduceIndex = -1
 
+var errTooMuchToReduce = &workload.Error{
+	Code: "input_too_large", Message: "The outputs have more than 1 MiB together: too much for a reduce on a worker.",
+}
+
 func (s *Service) startReduceChild(ctx context.Context, t Task) error {
 	collect, _ := workload.NewReducer("collect")
-	err := s.Payloads.Outputs(ctx, t.ID, func(_ int, output []byte) error { return collect.Add(output) })
-	if err != nil {
-		return err
+	total := 0
+	err := s.Payloads.Outputs(ctx, t.ID, func(_ int, output []byte) error {
+		if total += len(output); total > MaxInputBytes {
+			return errTooMuchToReduce
+		}
+		return collect.Add(output)
+	})
+	var input json.RawMessage
+	if err == nil {
+		input, err = collect.Result()
 	}
-	input, err := collect.Result()
 	if err == nil && len(input) > MaxInputBytes {
-		err = &workload.Error{Code: "input_too_large", Message: "The outputs have more than 1 MiB together: too much for a reduce on a worker."}
+		err = errTooMuchToReduce
 	}
 	if err != nil {
+		if isStoreFault(err) {
+			return err // cron tries again
+		}
 		return s.failParent(ctx, t, taskError(err, CodeReduceFailed))
 	}
 	at := now()

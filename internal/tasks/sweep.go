@@ -43,15 +43,17 @@ func (s *Service) EndUnansweredCancels(ctx context.Context) error {
 	})
 }
 
-// ExpireUnstarted fails parts of broadcasts whose workers stayed away.
+// ExpireUnstarted fails parts of broadcasts whose workers stayed away: from the
+// beginning, or since they left an attempt unfinished.
 func (s *Service) ExpireUnstarted(ctx context.Context) error {
 	at := now()
 	return s.sweep(ctx, Where{In(ColStatus, Queued, Scheduled), Ne(ColTarget, "")}, func(t Task) error {
-		if t.Attempt > 0 || t.RunAt.Add(t.FanOut.StartWithin).After(at) {
+		if t.RunAt.Add(t.FanOut.StartWithin).After(at) {
 			return nil
 		}
 		_, _, err := s.decide(ctx, t, func(cur Task) (Transition, bool) {
-			return Expire(cur, at), cur.Attempt == 0 && !cur.Status.Ended()
+			return Expire(cur, at), cur.Attempt == t.Attempt && cur.RunAt.Equal(t.RunAt) &&
+				(cur.Status == Queued || cur.Status == Scheduled)
 		})
 		return err
 	})
