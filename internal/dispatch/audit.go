@@ -42,9 +42,14 @@ func (s *stamps) since(lane int, t time.Time) (time.Time, bool) {
 
 // auditAge finds what a queue that never runs dry has lost. Entries leave in the
 // order of their stamps, so a due task stamped well before the last one out is
-// not in the queue any more.
+// not in the queue any more. Of a queue that overflows, those never stamped wait
+// for refill: the window is full, and they would hide the lost ones.
 func (c *consumer) auditAge(ctx context.Context) {
 	began := time.Now().Add(-c.times.audit)
+	states, err := c.queue.States(ctx, c.pair)
+	if err != nil {
+		return // Redis is away; the gate says so
+	}
 	for i, pr := range tasks.Priorities {
 		last, ok := c.stamps.since(i, began)
 		if !ok {
@@ -52,7 +57,11 @@ func (c *consumer) auditAge(ctx context.Context) {
 		}
 		// Without the lock, which a busy refill may hold for long: the stamps are
 		// set by compare-and-set, so a second server finds nothing to do.
-		_, err := c.tasks.Refill(ctx, c.pair, pr, last.Add(-auditSlack), refillPortion)
+		missing := c.tasks.Refill
+		if states[i].Overflow {
+			missing = c.tasks.Restamp
+		}
+		_, err := missing(ctx, c.pair, pr, last.Add(-auditSlack), refillPortion)
 		if err != nil && ctx.Err() == nil {
 			c.log.WarnContext(ctx, "age audit", "error", err)
 		}

@@ -273,13 +273,21 @@ func (s *fakeStore) Unclaim(ctx context.Context, t tasks.Task) error {
 }
 
 func (s *fakeStore) Refill(ctx context.Context, p tasks.Pair, pr tasks.Priority, before time.Time, limit int) (int, error) {
+	return s.refill(ctx, p, pr, before, limit, true)
+}
+
+func (s *fakeStore) Restamp(ctx context.Context, p tasks.Pair, pr tasks.Priority, before time.Time, limit int) (int, error) {
+	return s.refill(ctx, p, pr, before, limit, false)
+}
+
+func (s *fakeStore) refill(ctx context.Context, p tasks.Pair, pr tasks.Priority, before time.Time, limit int, never bool) (int, error) {
 	s.mu.Lock()
 	var ts []tasks.Ticket
 	for _, r := range s.order {
 		if len(ts) == limit {
 			break
 		}
-		if r.pair == p && r.pr == pr && !r.running && (r.stamp.IsZero() || r.stamp.Before(before)) {
+		if r.pair == p && r.pr == pr && !r.running && (never || !r.stamp.IsZero()) && (r.stamp.IsZero() || r.stamp.Before(before)) {
 			r.stamp = time.Now().UTC().Truncate(time.Millisecond)
 			ts = append(ts, r.ticket())
 		}

@@ -23,6 +23,8 @@ type Tasks interface {
 	// overflow kept out (never stamped), and with stampedBefore also due ones
 	// stamped before it. It returns how many.
 	Refill(ctx context.Context, p tasks.Pair, pr tasks.Priority, stampedBefore time.Time, limit int) (int, error)
+	// Restamp is Refill without those never stamped.
+	Restamp(ctx context.Context, p tasks.Pair, pr tasks.Priority, stampedBefore time.Time, limit int) (int, error)
 	// DuePairs returns the pairs with waiting tasks among groups × kinds.
 	DuePairs(ctx context.Context, groups, kinds []string) ([]tasks.DuePair, error)
 }

@@ -193,6 +193,27 @@ func TestAgeAudit(t *testing.T) {
 	})
 }
 
+// While a queue overflows the audit brings what it has lost, and nothing that
+// waits outside its window.
+func TestAuditOfAnOverflowingQueue(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		ctx := context.Background()
+		b.queue.Window = 2
+		b.submitMany("t", 2, echo, tasks.Normal)
+		if b.queue.Admits(ctx, echo, tasks.Normal) {
+			t.Fatal("the queue does not overflow")
+		}
+		b.store.insert("outside", echo, tasks.Normal, time.Time{})
+		b.store.insert("lost", echo, tasks.Normal, time.Now().Add(-time.Hour))
+		c := b.idleConsumer()
+		c.stamps.out(queue.Lane(tasks.Normal), time.Now())
+		c.auditAge(ctx)
+		if n := b.len(echo, tasks.Normal); n != 3 {
+			t.Errorf("the queue holds %d, want 2 and the lost one", n)
+		}
+	})
+}
+
 func TestAuditNeedsMovement(t *testing.T) {
 	b := newBench(t, "")
 	c := b.idleConsumer()

@@ -1,6 +1,7 @@
 package tasks_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -272,5 +273,70 @@ func TestQueueAwayDoesNotRefuseTasks(t *testing.T) {
 	f.queue.away = errors.New("connection refused")
 	if task := f.submit(t, tasks.Spec{Kind: "k"}); task.Status != tasks.Queued {
 		t.Fatalf("%+v", task)
+	}
+}
+
+// Restamp brings back what an overflowing queue lost, and leaves alone what
+// waits outside its window.
+func TestRestampLeavesTheNeverStamped(t *testing.T) {
+	f := newFixture(t)
+	lost := f.submit(t, tasks.Spec{Kind: "k"})
+	f.queue.full = true
+	f.submit(t, tasks.Spec{Kind: "k"})
+	f.queue.take()
+	n, err := f.Restamp(t.Context(), lost.Pair(), lost.Priority, time.Now().Add(time.Second), 10)
+	if err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	if ts := f.queue.take(); len(ts) != 1 || ts[0].Task != lost.ID {
+		t.Fatalf("%+v", ts)
+	}
+}
+
+// slowStore answers Get only once a time has come.
+type slowStore struct {
+	tasks.Store
+	at time.Time
+}
+
+func (s slowStore) Get(ctx context.Context, id string) (tasks.Task, error) {
+	<-time.After(time.Until(s.at))
+	return s.Store.Get(ctx, id)
+}
+
+// A ticket that was refused because it came too early goes back to its queue,
+// also where its time comes while that is found out.
+func TestTicketThatIsEarlyByAMoment(t *testing.T) {
+	f := newFixture(t)
+	soon := time.Now().Add(300 * time.Millisecond)
+	task := f.submit(t, tasks.Spec{Kind: "k", RunAt: &soon})
+	f.queue.take()
+	d := f.Deps
+	d.Store = slowStore{f.store, soon.Add(time.Millisecond)}
+	_, ok, err := tasks.NewService(d).Claim(t.Context(), tasks.TicketOf(task), tasks.Owner{Session: "s"})
+	if ok || err != nil {
+		t.Fatalf("claimed: %v, %v", ok, err)
+	}
+	if ts := f.queue.take(); len(ts) != 1 || ts[0].Task != task.ID {
+		t.Fatalf("pushed again: %+v", ts)
+	}
+}
+
+// A task that is cancelled while it waits for another attempt ran for nobody at
+// its end: the attempt before was left behind.
+func TestCancelOfATaskThatWaitsAgainCountsNoRun(t *testing.T) {
+	f := newFixture(t)
+	task := f.submit(t, tasks.Spec{Kind: "k"})
+	c, _ := f.claim(t, task, "s", 1)
+	f.result(t, c.Task, protocol.Failed, "no")
+	if _, err := f.Cancel(t.Context(), f.get(t, task.ID)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := f.Stats(t.Context(), "group", time.Hour)
+	if err != nil || len(got.Members) != 1 || got.Members[0].Member != "" || got.Members[0].Cancelled != 1 {
+		t.Fatalf("%+v, %v", got.Members, err)
+	}
+	if len(got.Run) != 0 || len(got.Wait) != 0 {
+		t.Fatalf("waiting %v, running %v", got.Wait, got.Run)
 	}
 }

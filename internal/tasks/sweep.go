@@ -149,12 +149,21 @@ func (s *Service) lostWhere(ctx context.Context, session string, gone func(Task)
 // overflow kept out (never stamped), and with stampedBefore also due ones
 // stamped earlier. Each is stamped anew by compare-and-set before it is pushed.
 func (s *Service) Refill(ctx context.Context, p Pair, pr Priority, stampedBefore time.Time, limit int) (int, error) {
+	return s.refill(ctx, p, pr, Where{Lte(ColEnqueuedAt, stampedBefore)}, limit) // zero: only the never stamped
+}
+
+// Restamp is Refill without those never stamped: what an overflowing queue has
+// lost, but nothing that overflow keeps out.
+func (s *Service) Restamp(ctx context.Context, p Pair, pr Priority, stampedBefore time.Time, limit int) (int, error) {
+	return s.refill(ctx, p, pr, Where{Gt(ColEnqueuedAt, time.Time{}), Lte(ColEnqueuedAt, stampedBefore)}, limit)
+}
+
+func (s *Service) refill(ctx context.Context, p Pair, pr Priority, stamps Where, limit int) (int, error) {
 	at := now()
-	waiting := Where{
+	waiting := append(Where{
 		Eq(ColGroup, p.Group), Eq(ColKind, p.Kind), Eq(ColTarget, p.Target), Eq(ColPriority, pr),
 		In(ColStatus, Queued, Scheduled), Eq(ColPhase, NoPhase), Lte(ColRunAt, at),
-	}
-	waiting = append(waiting, Lte(ColEnqueuedAt, stampedBefore)) // zero: only the never stamped
+	}, stamps...)
 	ts, err := s.Store.Find(ctx, Query{
 		Where: waiting, Sort: []Sort{{Column: ColEnqueuedAt}, {Column: ColID}}, Limit: limit,
 	})
