@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/firmlight/firmlight/protocol"
 )
@@ -10,12 +11,13 @@ import (
 // Claim makes the task behind a ticket o's, durably. ok is false where the
 // ticket is no longer wanted, or came before its time and was pushed again.
 func (s *Service) Claim(ctx context.Context, tk Ticket, o Owner) (Claimed, bool, error) {
-	after, ok, err := s.Store.Apply(ctx, Claim(tk.Task, tk.Attempt, o, tk.Timeout, now()))
+	at := now()
+	after, ok, err := s.Store.Apply(ctx, Claim(tk.Task, tk.Attempt, o, tk.Timeout, at))
 	if err != nil {
 		return Claimed{}, false, err
 	}
 	if !ok {
-		return Claimed{}, false, s.early(ctx, tk)
+		return Claimed{}, false, s.early(ctx, tk, at)
 	}
 	c := Claimed{Task: after}
 	if c.Input, err = s.Payloads.Input(ctx, tk.Task); err == nil && after.Attempt > 1 {
@@ -31,14 +33,14 @@ func (s *Service) Claim(ctx context.Context, tk Ticket, o Owner) (Claimed, bool,
 	return c, true, nil
 }
 
-// early pushes a ticket again that was refused only because its time has not
-// come: asynq keeps whole seconds.
-func (s *Service) early(ctx context.Context, tk Ticket) error {
+// early pushes a ticket again that was refused only because its time had not
+// come at that time: asynq keeps whole seconds, and servers' clocks differ.
+func (s *Service) early(ctx context.Context, tk Ticket, at time.Time) error {
 	t, err := s.Store.Get(ctx, tk.Task)
 	if err != nil {
 		return ignoreNotFound(err)
 	}
-	if t.Attempt == tk.Attempt && (t.Status == Queued || t.Status == Scheduled) && t.RunAt.After(now()) {
+	if t.Attempt == tk.Attempt && (t.Status == Queued || t.Status == Scheduled) && t.RunAt.After(at) {
 		s.push(ctx, t)
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 // same write as the transition that ended the task, or right after.
 type Count struct {
 	Group  string
-	Member string // who ran it; empty where nobody did
+	Member string // who ran its last attempt; empty where it ended waiting
 	Hour   time.Time
 	Status Status
 	Run    time.Duration // of the last attempt
@@ -24,7 +24,7 @@ func CountOf(t Task) (Count, bool) {
 		return Count{}, false
 	}
 	c := Count{Group: t.Group, Hour: t.FinishedAt.Truncate(time.Hour), Status: t.Status}
-	if !t.StartedAt.IsZero() {
+	if t.startedSinceDue() { // else what it carries is of an attempt that was left behind
 		c.Member, c.Ran = t.RunBy, true
 		c.Run = t.FinishedAt.Sub(t.StartedAt)
 		c.Wait = t.StartedAt.Sub(t.RunAt)
