@@ -3,6 +3,8 @@ package failover
 import (
 	"context"
 	"time"
+
+	"github.com/firmlight/firmlight/protocol"
 )
 
 // settled is how old a claim must be before the audit asks why the hub does not
@@ -16,15 +18,17 @@ func (r *Runner) auditOwn(ctx context.Context) error {
 	if err != nil || len(owned) == 0 {
 		return err
 	}
-	here := map[string]bool{}
-	for _, s := range r.Hub.Snapshot() {
-		here[s.ID] = true
-	}
+	known := make(map[string]map[protocol.AttemptRef]bool, len(owned))
 	for _, o := range owned {
-		if !here[o.Session] {
-			continue
+		known[o.Session] = r.Hub.Knows(o.Session)
+	}
+	// After Knows: a session that leaves in between is in its grace, and nothing
+	// of it is taken back.
+	for _, s := range r.Hub.Snapshot() {
+		if known[s.ID] == nil {
+			continue // it owns nothing, or came just now
 		}
-		if err := r.Tasks.LostUnknown(ctx, o.Session, r.Hub.Knows(o.Session), settled); err != nil {
+		if err := r.Tasks.LostUnknown(ctx, s.ID, known[s.ID], settled); err != nil {
 			return err
 		}
 	}

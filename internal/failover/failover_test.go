@@ -245,6 +245,62 @@ func TestAudit(t *testing.T) {
 	}
 }
 
+// TestAuditLeavesASessionThatJustLeft: its connection ended between the audit's
+// two looks, and it may resume.
+func TestAuditLeavesASessionThatJustLeft(t *testing.T) {
+	f := setUp(t)
+	f.hub.sessions = []workers.SessionInfo{{Session: f.session("s", "here")}}
+	task := f.running("s", 1)
+	if _, _, err := f.store.Apply(t.Context(), tasks.Transition{Task: task.ID, Set: []tasks.Assign{
+		tasks.Set(tasks.ColStartedAt, time.Now().UTC().Add(-2*settled)),
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	must(t, f.auditOwn(t.Context()))
+	if got := f.status(task); got != tasks.Running {
+		t.Fatalf("the task is %s", got)
+	}
+}
+
+// TestBlindServerBuriesNobody: while it cannot write its own heartbeat nobody
+// else's may be written either.
+func TestBlindServerBuriesNobody(t *testing.T) {
+	f := setUp(t)
+	f.session("s", "there")
+	must(t, f.store.Beat(t.Context(), workers.Server{ID: "there", Beat: 1}))
+	must(t, f.watcher.run(t.Context()))
+	long := f.watcher.seen["there"]
+	long.since = long.since.Add(-2 * staleAfter)
+	f.watcher.seen["there"] = long
+	f.beat.last = time.Now().Add(-2 * stallAfter)
+	must(t, f.watcher.run(t.Context()))
+	must(t, f.beat.run(t.Context())) // the store takes heartbeats again
+	must(t, f.watcher.run(t.Context()))
+	if got := f.state("s"); got != workers.Connected {
+		t.Fatalf("the session of a server that may live is %s", got)
+	}
+	f.watcher.seen["there"] = long
+	must(t, f.watcher.run(t.Context()))
+	if got := f.state("s"); got != workers.Grace {
+		t.Fatalf("the session of a dead server is %s", got)
+	}
+}
+
+// TestSessionsOfUnlistedServersGetGrace: nobody watches a server that is not
+// listed, so its sessions would stay connected for ever.
+func TestSessionsOfUnlistedServersGetGrace(t *testing.T) {
+	f := setUp(t)
+	must(t, f.store.Beat(t.Context(), workers.Server{ID: "listed", Beat: 1}))
+	f.session("left", "gone")
+	f.session("lives", "listed")
+	f.running("left", 1)
+	f.running("lives", 1)
+	must(t, f.sweepOrphans(t.Context()))
+	if f.state("left") != workers.Grace || f.state("lives") != workers.Connected {
+		t.Fatalf("left %s, lives %s", f.state("left"), f.state("lives"))
+	}
+}
+
 // TestStalledServerClaimsNothing follows a heartbeat that cannot be written, in
 // the time of synctest.
 func TestStalledServerClaimsNothing(t *testing.T) {

@@ -20,6 +20,13 @@ type heartbeat struct {
 
 func newHeartbeat(r *Runner) *heartbeat { return &heartbeat{r: r, last: time.Now()} }
 
+// late reports whether this server's heartbeat is overdue.
+func (h *heartbeat) late() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return time.Since(h.last) > stallAfter
+}
+
 func (h *heartbeat) run(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

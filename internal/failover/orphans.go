@@ -2,13 +2,15 @@ package failover
 
 import (
 	"context"
+	"slices"
 
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
 )
 
 // sweepOrphans takes back running tasks whose session is lost or unknown, or has
-// a newer epoch, so that a crash between two steps heals.
+// a newer epoch, so that a crash between two steps heals. Sessions of servers
+// that are no longer listed, which nobody watches, get their grace.
 func (r *Runner) sweepOrphans(ctx context.Context) error {
 	owned, err := r.Tasks.Owned(ctx)
 	if err != nil || len(owned) == 0 {
@@ -20,6 +22,9 @@ func (r *Runner) sweepOrphans(ctx context.Context) error {
 	}
 	sessions, err := r.Sessions.Sessions(ctx, ids...)
 	if err != nil {
+		return err
+	}
+	if err := r.partUnwatched(ctx, sessions); err != nil {
 		return err
 	}
 	known := make(map[string]workers.Session, len(sessions))
@@ -41,4 +46,21 @@ func (r *Runner) sweepOrphans(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// partUnwatched puts connected sessions of unknown servers into grace. A server
+// is listed before its first session, so the list is read after the sessions.
+func (r *Runner) partUnwatched(ctx context.Context, sessions []workers.Session) error {
+	servers, err := r.Cluster.Servers(ctx)
+	if err != nil {
+		return err
+	}
+	listed := make(map[string]bool, len(servers))
+	for _, s := range servers {
+		listed[s.ID] = true
+	}
+	left := slices.DeleteFunc(slices.Clone(sessions), func(s workers.Session) bool {
+		return s.State != workers.Connected || listed[s.Server]
+	})
+	return PartAll(ctx, r.Sessions, left, r.Grace)
 }

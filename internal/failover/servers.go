@@ -31,7 +31,10 @@ func newServerWatch(r *Runner) *serverWatch {
 
 func (w *serverWatch) run(ctx context.Context) error {
 	servers, err := w.r.Cluster.Servers(ctx)
-	if err != nil {
+	if err != nil || w.r.beat.late() {
+		// Who cannot read the others' heartbeats, or write his own, cannot tell
+		// who is dead: after a store's outage everybody gets his time again.
+		w.forget()
 		return err
 	}
 	stale := w.observe(servers, time.Now())
@@ -43,6 +46,12 @@ func (w *serverWatch) run(ctx context.Context) error {
 		errs = append(errs, w.bury(ctx, id))
 	}
 	return errors.Join(errs...)
+}
+
+func (w *serverWatch) forget() {
+	w.mu.Lock()
+	clear(w.seen)
+	w.mu.Unlock()
 }
 
 // observe notes the heartbeats and returns the ids of servers that stand still.
