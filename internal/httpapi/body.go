@@ -44,6 +44,42 @@ func (s *strict[T]) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// decodeList decodes the value of a field that has at most so many entries. A
+// longer one is refused before: decoded it takes a hundred times its bytes.
+func decodeList[T any](data []byte, field string, most int, v *[]T) error {
+	if moreItems(data, most) {
+		return fault.InvalidField(field, "must have 1 to %d entries", most)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return under(field, decodeFault(err))
+	}
+	return nil
+}
+
+// moreItems reports whether an array has more than so many items. data is valid
+// JSON.
+func moreItems(data []byte, most int) bool {
+	depth, inString, items := 0, false, 1
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		case c == ',' && depth == 1:
+			if items++; items > most {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Schema is that of T.
 func (strict[T]) Schema(r huma.Registry) *huma.Schema {
 	return r.Schema(reflect.TypeFor[T](), true, "")

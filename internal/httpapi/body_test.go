@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/firmlight/firmlight/internal/fault"
@@ -71,5 +72,43 @@ func TestFieldsIn(t *testing.T) {
 		if got := slices.Sorted(maps.Keys(names)); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", object, got, want)
 		}
+	}
+}
+
+func TestMoreItems(t *testing.T) {
+	for _, tt := range []struct {
+		list string
+		more bool // than 3
+	}{
+		{`[]`, false},
+		{`[1,2,3]`, false},
+		{`[1,2,3,4]`, true},
+		{`[[1,2,3,4],{"a":1,"b":2},"a,b,c\",d"]`, false},
+		{` [ {} , {} , {} , {} ] `, true},
+		{`{"a":1,"b":2,"c":3}`, false},
+		{`null`, false},
+	} {
+		if got := moreItems([]byte(tt.list), 3); got != tt.more {
+			t.Errorf("%s has more than 3: %v", tt.list, got)
+		}
+	}
+}
+
+// TestTooManyEntriesAreNotDecoded: three bytes of a body must not take hundreds
+// of memory before they are refused.
+func TestTooManyEntriesAreNotDecoded(t *testing.T) {
+	for name, tt := range map[string]struct {
+		body string
+		into interface{ decodeBody([]byte) }
+	}{
+		"batch":  {`{"tasks":[` + strings.Repeat("{},", 100_000) + `{}]}`, &strict[TaskBatch]{}},
+		"inputs": {`{"kind":"k","inputs":[` + strings.Repeat("0,", 100_000) + `0]}`, &strict[TaskSpec]{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := []byte(tt.body)
+			if n := testing.AllocsPerRun(1, func() { tt.into.decodeBody(body) }); n > 100 {
+				t.Errorf("%v allocations", n)
+			}
+		})
 	}
 }

@@ -104,6 +104,10 @@ func problemOf(ctx context.Context, err error) *Problem {
 	}
 }
 
+// maxProblems is how many wrong fields one answer names: a body may have more of
+// them than anybody reads.
+const maxProblems = 64
+
 // humaProblem gives huma's own findings the shape of ours. The values it quotes
 // are left out: a password may be among them.
 func humaProblem(status int, msg string, errs []error) *Problem {
@@ -117,7 +121,9 @@ func humaProblem(status int, msg string, errs []error) *Problem {
 		if field.Message == errNesting.Error() {
 			p.Status = http.StatusUnprocessableEntity // a limit other than size
 		}
-		p.Errors = append(p.Errors, fault.Field{Field: field.Location, Message: field.Message})
+		if len(p.Errors) < maxProblems {
+			p.Errors = append(p.Errors, fault.Field{Field: field.Location, Message: field.Message})
+		}
 	}
 	p.Title, p.Code = http.StatusText(p.Status), humaCodes[p.Status]
 	switch {

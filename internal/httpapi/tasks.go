@@ -118,7 +118,15 @@ func submitStatus(o tasks.Outcome) int {
 
 // TaskBatch is many tasks to submit.
 type TaskBatch struct {
-	Tasks []strict[TaskSpec] `json:"tasks" minItems:"1" maxItems:"5000" nullable:"false"`
+	Tasks batchEntries `json:"tasks" minItems:"1" maxItems:"5000" nullable:"false"`
+}
+
+// batchEntries are told one by one what is wrong with them.
+type batchEntries []strict[TaskSpec]
+
+// UnmarshalJSON refuses too many before it decodes them.
+func (b *batchEntries) UnmarshalJSON(data []byte) error {
+	return decodeList(data, "tasks", maxBatch, (*[]strict[TaskSpec])(b))
 }
 
 // SubmitResult is what became of one entry of a batch.

@@ -23,12 +23,12 @@ type TaskSpec struct {
 	ResultRetentionS *int            `json:"result_retention_s,omitempty" minimum:"0" doc:"How long input and result stay after the end; left out: the group's"`
 	IdempotencyKey   string          `json:"idempotency_key,omitempty" maxLength:"200" doc:"The same key within 24 h answers 200 with the first task"`
 
-	Split         *TaskSplit        `json:"split,omitempty" doc:"For kinds that know how to split"`
-	Inputs        []json.RawMessage `json:"inputs,omitempty" minItems:"1" maxItems:"10000" nullable:"false" doc:"One part per input, each up to 1 MiB, 8 MiB in all"`
-	Broadcast     bool              `json:"broadcast,omitempty" doc:"One part for every connected worker of the group that takes the kind"`
-	Reduce        taskReduce        `json:"reduce,omitempty" doc:"How the parts' outputs become one; left out: the kind's own for split, else collect"`
-	AllowFailures int               `json:"allow_failures,omitempty" minimum:"0" maximum:"10000" doc:"How many parts may fail for good before the parent does"`
-	StartWithinS  *int              `json:"start_within_s,omitempty" minimum:"1" maximum:"86400" doc:"How long a part of a broadcast waits for its worker; left out: 600"`
+	Split         *TaskSplit `json:"split,omitempty" doc:"For kinds that know how to split"`
+	Inputs        taskInputs `json:"inputs,omitempty" minItems:"1" maxItems:"10000" nullable:"false" doc:"One part per input, each up to 1 MiB, 8 MiB in all"`
+	Broadcast     bool       `json:"broadcast,omitempty" doc:"One part for every connected worker of the group that takes the kind"`
+	Reduce        taskReduce `json:"reduce,omitempty" doc:"How the parts' outputs become one; left out: the kind's own for split, else collect"`
+	AllowFailures int        `json:"allow_failures,omitempty" minimum:"0" maximum:"10000" doc:"How many parts may fail for good before the parent does"`
+	StartWithinS  *int       `json:"start_within_s,omitempty" minimum:"1" maximum:"86400" doc:"How long a part of a broadcast waits for its worker; left out: 600"`
 }
 
 // spec is the task as the domain takes it.
@@ -62,6 +62,14 @@ func given(n *int) int {
 		return -1
 	}
 	return *n
+}
+
+// taskInputs are the inputs of a fan-out's parts.
+type taskInputs []json.RawMessage
+
+// UnmarshalJSON refuses too many before it decodes them.
+func (in *taskInputs) UnmarshalJSON(data []byte) error {
+	return decodeList(data, "inputs", tasks.MaxChildren, (*[]json.RawMessage)(in))
 }
 
 // runAt is a Time whose error names the field.
