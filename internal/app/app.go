@@ -166,6 +166,7 @@ func (a *App) wire(ctx context.Context) error {
 	a.control.hub = a.hub
 	a.auth.OnTokenRevoked(a.control.revoked)
 	a.auth.OnTokenRevoked(a.live.Revoke)
+	a.auth.OnSessionEnded(a.live.Revoke)
 	a.dispatcher = dispatch.New(dispatch.Options{
 		Queue: q, Slots: dispatch.SlotsOf[*workers.Slot](a.hub), Tasks: a.tasks, Server: a.id, Logger: a.log,
 	})

@@ -53,8 +53,9 @@ type Service struct {
 	cache  *callerCache
 
 	mu        sync.Mutex
-	onRevoked []func(tokenID string) // guarded by mu
-	setupCode string                 // empty: none, or used; guarded by mu
+	onRevoked []func(tokenID string)   // guarded by mu
+	onEnded   []func(sessionID string) // guarded by mu
+	setupCode string                   // empty: none, or used; guarded by mu
 }
 
 const minSecret = 32

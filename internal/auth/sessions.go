@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"slices"
 )
 
 // newSession logs a user in.
@@ -96,12 +97,33 @@ func (s *Service) LogoutAll(ctx context.Context, c Caller) error {
 
 func (s *Service) endSession(ctx context.Context, id string) error {
 	err := s.opt.Store.DeleteSession(ctx, id)
-	s.cache.drop(id)
+	s.ended(id)
 	return err
 }
 
 func (s *Service) endSessions(ctx context.Context, user, except string) error {
 	ids, err := s.opt.Store.DeleteSessions(ctx, user, except)
-	s.cache.drop(ids...)
+	s.ended(ids...)
 	return err
+}
+
+// OnSessionEnded has f called, on this server, after a session was ended here.
+// It must not block.
+func (s *Service) OnSessionEnded(f func(sessionID string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onEnded = append(s.onEnded, f)
+}
+
+// ended tells everybody who remembers the sessions.
+func (s *Service) ended(ids ...string) {
+	s.cache.drop(ids...)
+	s.mu.Lock()
+	hooks := slices.Clone(s.onEnded)
+	s.mu.Unlock()
+	for _, f := range hooks {
+		for _, id := range ids {
+			f(id)
+		}
+	}
 }

@@ -219,3 +219,62 @@ func TestAStoreThatIsAwayIsNo401(t *testing.T) {
 		}
 	}
 }
+
+// TestEndedSessions: whoever holds something open for a session hears of every
+// way it ends, and of no session that goes on.
+func TestEndedSessions(t *testing.T) {
+	f := setUp(t)
+	f.register("ada")
+	var ended []string
+	f.OnSessionEnded(func(id string) { ended = append(ended, id) })
+	login := func(password string) (auth.Pair, auth.Caller) {
+		p, err := f.Login(ctx, "ada", password, home)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p, f.caller(p.AccessToken)
+	}
+	_, one := login(password)
+	twoPair, two := login(password)
+	threePair, three := login(password)
+	_, kept := login(password)
+	for _, step := range []struct {
+		name string
+		do   func() error
+		want string
+	}{
+		{"logout", func() error { return f.Logout(ctx, one) }, one.SessionID},
+		{"logout by refresh token", func() error { return f.LogoutRefresh(ctx, twoPair.RefreshToken) }, two.SessionID},
+		{"refresh", func() error { _, err := f.Refresh(ctx, threePair.RefreshToken); return err }, ""},
+		{"refresh token used again", func() error {
+			f.clock.add(auth.ReuseGrace + time.Second)
+			if _, err := f.Refresh(ctx, threePair.RefreshToken); err == nil {
+				t.Error("refreshed")
+			}
+			return nil
+		}, three.SessionID},
+	} {
+		ended = nil
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if got := strings.Join(ended, " "); got != step.want {
+			t.Errorf("%s: told of %q, want %q", step.name, got, step.want)
+		}
+	}
+	_, other := login(password)
+	ended = nil
+	if err := f.ChangePassword(ctx, kept, password, "another horse"); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(ended, other.SessionID) || slices.Contains(ended, kept.SessionID) {
+		t.Errorf("new password: told of %v, want %s and not %s", ended, other.SessionID, kept.SessionID)
+	}
+	ended = nil
+	if err := f.LogoutAll(ctx, kept); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(ended, []string{kept.SessionID}) {
+		t.Errorf("logout of all: told of %v", ended)
+	}
+}

@@ -92,9 +92,6 @@ func (a *API) serveLive(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	c := caller(r.Context())
-	if err := a.deps.Live.Full(c.UserID); err != nil {
-		return err
-	}
 	ws, err := liveUpgrader.Upgrade(w, r, nil)
 	if err != nil {
 		return nil // Upgrade has answered

@@ -11,7 +11,6 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/protocol"
 )
 
@@ -50,9 +49,6 @@ var DefaultTiming = Timing{
 	Ping: 25 * time.Second, Silence: 60 * time.Second, Goodbye: time.Second,
 	Check: 2 * time.Second, Rights: 30 * time.Second,
 }
-
-// ErrFull answers a connection above the hub's, or the user's, limit.
-var ErrFull = fault.New(fault.TooMany, "too_many_connections", "There are too many live connections.")
 
 // Hub knows who watches what on this server. Its methods are safe for
 // concurrent use, never block on a client, and cost one look into a map where
@@ -117,7 +113,8 @@ func (h *Hub) Stop(ctx context.Context) error {
 	}
 }
 
-// Serve runs a connection until it ends, and closes it.
+// Serve runs a connection until it ends, and closes it; one above the hub's or
+// the user's limit with 4429 at once.
 func (h *Hub) Serve(ctx context.Context, ws *websocket.Conn, who Watcher) {
 	defer ws.Close()
 	ctx, end := context.WithCancelCause(ctx)
@@ -143,16 +140,6 @@ func (h *Hub) Serve(ctx context.Context, ws *websocket.Conn, who Watcher) {
 	c.read(ctx)
 	close(gone)
 	writer.Wait()
-}
-
-// Full returns ErrFull where Serve would refuse the user for want of room.
-func (h *Hub) Full(user string) error {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	if h.clients >= maxClients || len(h.users[user]) >= maxOfUser {
-		return ErrFull
-	}
-	return nil
 }
 
 // Clients returns how many connections are open.

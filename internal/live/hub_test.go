@@ -369,9 +369,6 @@ func TestConnectionsOfAUserAreBounded(t *testing.T) {
 	for range maxOfUser {
 		s.open("user=u").subscribe("me")
 	}
-	if err := s.hub.Full("u"); !errors.Is(err, ErrFull) {
-		t.Errorf("Full is %v at the limit", err)
-	}
 	if code := s.open("user=u").closed(); code != protocol.CloseTooMany {
 		t.Errorf("closed with %d, want 4429", code)
 	}
