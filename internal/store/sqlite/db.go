@@ -57,13 +57,20 @@ func Open(ctx context.Context, dir string, logger *slog.Logger) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{lock: lock, log: logger, rare: rareMatches, stmts: make(map[string]*sql.Stmt)}
-	if err := db.open(ctx, filepath.Join(dir, fileName)); err != nil {
+	file := filepath.Join(dir, fileName)
+	if err := ours(file); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	if err := db.open(ctx, file); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
 
 func (db *DB) open(ctx context.Context, file string) error {
+	if err := keepPrivate(file); err != nil {
+		return fmt.Errorf("open %s: %w", file, err)
+	}
 	if err := migrate(ctx, file); err != nil {
 		return fmt.Errorf("schema of %s: %w", file, err)
 	}
@@ -113,6 +120,27 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("%w: %s (%s: %w)", ErrLocked, dir, lockName, err), f.Close())
 	}
 	return f, nil
+}
+
+// ours makes the database's file, if it is new, for its owner's eyes only: SQLite
+// itself would let everybody read it where the directory does. The files beside
+// it get the same mode.
+func ours(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names it
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	return f.Close()
+}
+
+// keepPrivate makes the file, for its owner only: SQLite itself would go by the
+// umask, and gives its journals the mode that the database has.
+func keepPrivate(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // in the operator's directory
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o600), f.Close())
 }
 
 func migrate(ctx context.Context, file string) error {

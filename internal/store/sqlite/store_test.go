@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"log/slog"
+	"os"
 	"testing"
 
 	"github.com/firmlight/firmlight/internal/store/storetest"
@@ -11,4 +13,27 @@ func TestStore(t *testing.T) {
 		db := openTest(tb)
 		return storetest.Stores{Tasks: db, Payloads: db, Stats: db, Sessions: db.Sessions(), Cluster: db}
 	})
+}
+
+// TestFilesAreTheOwnersAlone: the database holds hashes of passwords, and what
+// users gave to tasks; the directory may be one that everybody reads.
+func TestFilesAreTheOwnersAlone(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	db, err := Open(t.Context(), dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", f.Name(), info.Mode(), err)
+		}
+	}
 }
