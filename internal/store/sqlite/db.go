@@ -68,9 +68,6 @@ func Open(ctx context.Context, dir string, logger *slog.Logger) (*DB, error) {
 }
 
 func (db *DB) open(ctx context.Context, file string) error {
-	if err := keepPrivate(file); err != nil {
-		return fmt.Errorf("open %s: %w", file, err)
-	}
 	if err := migrate(ctx, file); err != nil {
 		return fmt.Errorf("schema of %s: %w", file, err)
 	}
@@ -131,16 +128,6 @@ func ours(file string) error {
 		return fmt.Errorf("database: %w", err)
 	}
 	return f.Close()
-}
-
-// keepPrivate makes the file, for its owner only: SQLite itself would go by the
-// umask, and gives its journals the mode that the database has.
-func keepPrivate(file string) error {
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // in the operator's directory
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Chmod(0o600), f.Close())
 }
 
 func migrate(ctx context.Context, file string) error {
