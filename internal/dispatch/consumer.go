@@ -77,15 +77,9 @@ func (c *consumer) start(retire func(*consumer) bool) error {
 	if err := c.server.Start(asynq.HandlerFunc(c.handle)); err != nil {
 		return err
 	}
-	c.wg.Add(2)
-	go func() {
-		defer c.wg.Done()
-		c.watch(retire)
-	}()
-	go func() {
-		defer c.wg.Done()
-		c.keepFilled()
-	}()
+	c.wg.Go(func() { c.watch(retire) })
+	c.wg.Go(c.keepFilled)
+	c.wg.Go(func() { c.gate.finisher.run(c.ctx) })
 	return nil
 }
 
@@ -135,6 +129,7 @@ func (c *consumer) stop() {
 		c.server.Shutdown()
 		c.gate.leftover()
 		c.wg.Wait()
+		c.gate.finisher.flush(context.Background())
 		close(c.gone)
 	})
 	<-c.gone

@@ -35,6 +35,8 @@ type gate struct {
 	times times
 	log   *slog.Logger
 
+	finisher *finisher
+
 	ctx   context.Context // ends with close
 	end   context.CancelFunc
 	bell  chan struct{} // has one when it rang since somebody last waited
@@ -70,7 +72,7 @@ func newGate(q *queue.Queue, slots Slots, p tasks.Pair, t times, log *slog.Logge
 	g := &gate{
 		UniversalClient: q.Client(), queue: q, slots: slots, pair: p, times: t, log: log,
 		bell: make(chan struct{}, 1), dry: make(chan struct{}, 1),
-		batch: 1, pause: firstPause, handed: make(map[string]Slot),
+		batch: 1, pause: firstPause, handed: make(map[string]Slot), finisher: newFinisher(q, log),
 	}
 	g.ctx, g.end = context.WithCancel(context.Background())
 	return g
@@ -100,7 +102,8 @@ func (g *gate) answer(ctx context.Context, keys []string, args []any, run func()
 	case queue.Done:
 		reply := redis.NewCmd(ctx)
 		id, _ := args[0].(string)
-		reply.SetErr(g.queue.Finish(ctx, name, id))
+		g.finisher.add(queue.Handled{Queue: name, ID: id})
+		reply.SetVal("OK")
 		return reply
 	case queue.Forward:
 		return g.forward(ctx, keys, name, run)

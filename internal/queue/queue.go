@@ -121,7 +121,9 @@ func (q *Queue) pushPortion(ctx context.Context, ts []tasks.Ticket) error {
 		if _, err := client.EnqueueContext(ctx, asynq.NewTask(taskType, payload), opts...); err != nil {
 			return err
 		}
-		q.window(name).pushed(1)
+		if at.IsZero() {
+			q.window(name).pushed(1)
+		}
 		bells.add(t.Pair, t.Priority, at)
 	}
 	if err := b.flush(ctx); err != nil {

@@ -247,7 +247,7 @@ func TestPutBackKeepsTheOrder(t *testing.T) {
 			t.Errorf("order %q", got)
 		}
 		for _, e := range again[1].Entries {
-			if err := q.Finish(t.Context(), name, e.ID); err != nil {
+			if err := q.Finish(t.Context(), Handled{Queue: name, ID: e.ID}); err != nil {
 				t.Fatal(err)
 			}
 		}

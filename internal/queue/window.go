@@ -22,7 +22,7 @@ type window struct {
 	looked time.Time
 	full   bool // marked overflowing, or Redis did not answer
 	owed   bool // refused while Redis was away: the mark is still to be set
-	length int  // at the last look, and what was pushed here since
+	length int  // pending at the last look, and what was pushed here since
 }
 
 func (w *window) pushed(n int) {
@@ -88,7 +88,6 @@ func (q *Queue) look(ctx context.Context, name string, w *window) {
 	pipe := q.client.Pipeline()
 	marked := pipe.Exists(ctx, ownKey(name, "overflow"))
 	pending := pipe.LLen(ctx, key(name, "pending"))
-	scheduled := pipe.ZCard(ctx, key(name, "scheduled"))
 	_, err := pipe.Exec(ctx)
 	w.looked = time.Now()
 	if err != nil {
@@ -96,7 +95,7 @@ func (q *Queue) look(ctx context.Context, name string, w *window) {
 		q.log.DebugContext(ctx, "queue does not answer", "error", err)
 		return
 	}
-	w.length = int(pending.Val() + scheduled.Val())
+	w.length = int(pending.Val()) // what is scheduled must not close the queue to what is due
 	w.full = marked.Val() == 1
 	if !w.full && (w.owed || w.length >= q.Window) {
 		w.full = true

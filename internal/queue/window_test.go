@@ -53,6 +53,21 @@ func TestWindow(t *testing.T) {
 	})
 }
 
+// Tasks for tomorrow do not close a queue to those for now.
+func TestScheduledTasksTakeNoRoom(t *testing.T) {
+	each(t, func(t *testing.T, _ *Redis, q *Queue) {
+		q.Window = 2
+		ts := tickets(3)
+		for i := range ts {
+			ts[i].RunAt = time.Now().Add(24 * time.Hour)
+		}
+		push(t, q, ts...)
+		if !q.Admits(t.Context(), pair, tasks.Normal) {
+			t.Error("full of tasks that are not due")
+		}
+	})
+}
+
 func TestWindowLooksSeldom(t *testing.T) {
 	each(t, func(t *testing.T, r *Redis, q *Queue) {
 		looks := 0
