@@ -1,6 +1,6 @@
 // Testworker is a worker for the fault tests, written on the public SDK: its
 // kind "work" takes {"ms": n} and answers with the attempt that did it, so that a
-// test can tell whose result was accepted.
+// test can tell whose result was accepted. Its kind "panic" panics.
 package main
 
 import (
@@ -35,6 +35,7 @@ func run(ctx context.Context) error {
 		Name: os.Getenv("NAME"), Slots: slots,
 	})
 	w.Handle("work", work)
+	w.Handle("panic", func(context.Context, *worker.Task) (any, error) { panic("ouch") })
 	return w.Run(ctx)
 }
 
