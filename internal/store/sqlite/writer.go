@@ -255,6 +255,10 @@ func (tx *writeTx) op(o *op) (err error) {
 	}
 	if err == nil {
 		tx.stats.add(tx.counts)
+	} else if o.bare && !errors.Is(err, sql.ErrNoRows) && tx.exec1("BEGIN") == nil {
+		// SQLite has undone the whole transaction, as it may on a full disk: what
+		// follows would be committed one by one.
+		tx.broken = err
 	}
 	return err
 }

@@ -152,6 +152,36 @@ func TestAFailingCommitFailsAll(t *testing.T) {
 	}
 }
 
+// What comes after an operation with which SQLite gave up the transaction must
+// not be kept: its callers are told that it failed.
+func TestALostTransactionKeepsNothing(t *testing.T) {
+	db := openTest(t)
+	release := hold(t, db)
+	defer release()
+	full := errors.New("disk is full")
+	errs := make(chan error, 2)
+	go func() {
+		errs <- db.writeOne(context.Background(), func(tx *writeTx) error {
+			return errors.Join(full, tx.exec1("ROLLBACK"))
+		})
+	}()
+	waiting(t, db, 1)
+	go func() { errs <- db.writeOne(context.Background(), addServer("a")) }()
+	waiting(t, db, 2)
+	release()
+	for range 2 {
+		if err := <-errs; err == nil {
+			t.Error("an operation of a lost transaction succeeded")
+		}
+	}
+	if n := serverCount(t, db); n != 0 {
+		t.Errorf("%d rows of operations that failed", n)
+	}
+	if err := db.write(context.Background(), addServer("b")); err != nil {
+		t.Errorf("the next one: %v", err)
+	}
+}
+
 func TestCloseWritesWhatWaits(t *testing.T) {
 	dir := t.TempDir()
 	log := slog.New(slog.DiscardHandler)
