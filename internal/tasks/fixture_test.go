@@ -30,7 +30,7 @@ func newFixture(tb testing.TB) *fixture {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	f := &fixture{store: db, queue: &listQueue{}, wire: &wire{}, events: &eventLog{changed: make(chan tasks.Task, 1024)}}
+	f := &fixture{store: db, queue: &listQueue{}, wire: &wire{sent: make(chan struct{}, 1024)}, events: &eventLog{changed: make(chan tasks.Task, 1024)}}
 	f.Service = tasks.NewService(tasks.Deps{
 		Store: db, Payloads: db, Counts: db, Queue: f.queue, Events: f.events, Workers: f.wire,
 		Kinds: workload.Builtin(workload.Options{}), Server: "s1", Logger: slog.New(slog.DiscardHandler),
@@ -155,12 +155,17 @@ type wire struct {
 	mu        sync.Mutex
 	cancels   []string
 	connected []string
+	sent      chan struct{} // has one for each of the first cancels
 }
 
 func (w *wire) Cancel(t tasks.Task, reason string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cancels = append(w.cancels, t.ID+" "+reason)
+	select {
+	case w.sent <- struct{}{}:
+	default:
+	}
 }
 
 func (w *wire) Connected(context.Context, string, string) ([]string, error) {

@@ -3,6 +3,7 @@ package tasks_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,6 +108,55 @@ func TestReduceOnWorker(t *testing.T) {
 	}
 }
 
+// TestReduceLimits: eight outputs of 8 MiB with the commas and brackets around
+// them, or one byte more; 1 MiB and a level of nesting less for a worker.
+func TestReduceLimits(t *testing.T) {
+	text := func(bytes int) string { return `"` + strings.Repeat("x", bytes-2) + `"` }
+	deep := func(levels int) string { return strings.Repeat("[", levels) + strings.Repeat("]", levels) }
+	const mib, commas = 1 << 20, 7
+	for name, c := range map[string]struct {
+		parts       int
+		output, own string // of all parts but the first, and of that
+		kind        string // that reduces
+		code        string // of the error; empty: none
+	}{
+		"8 MiB":                {8, text(mib), text(mib - 2 - commas), "", ""},
+		"8 MiB and a byte":     {8, text(mib), text(mib - 1 - commas), "", "result_too_large"},
+		"1 MiB for a worker":   {1, "", text(mib - 2), "glue", ""},
+		"more for a worker":    {1, "", text(mib - 1), "glue", "input_too_large"},
+		"63 levels":            {1, "", deep(63), "", ""},
+		"63 in a worker's":     {1, "", deep(62), "glue", ""},
+		"too deep for workers": {1, "", deep(63), "glue", "input_too_deep"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			p := f.submit(t, tasks.Spec{Kind: "echo", Inputs: inputs(c.parts), ReduceKind: c.kind})
+			for i, part := range f.children(t, p.ID, c.parts) {
+				output := c.output
+				if i == 0 {
+					output = c.own
+				}
+				f.run(t, part, protocol.Succeeded, output)
+			}
+			if c.code != "" {
+				if got := f.ended(t, p.ID, tasks.Failed); got.Error.Code != c.code {
+					t.Errorf("error %+v, want %s", got.Error, c.code)
+				}
+				return
+			}
+			if c.kind != "" {
+				f.until(t, p.ID, func(tasks.Task) bool {
+					return slices.ContainsFunc(f.queue.take(), func(tk tasks.Ticket) bool { return tk.Pair.Kind == c.kind })
+				})
+				return
+			}
+			if _, err := f.Output(t.Context(), f.ended(t, p.ID, tasks.Succeeded)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestParentFailsWithItsChildren(t *testing.T) {
 	f := newFixture(t)
 	p := f.submit(t, tasks.Spec{Kind: "echo", Inputs: inputs(4), AllowFailures: 1, MaxAttempts: 1})
@@ -123,6 +173,7 @@ func TestParentFailsWithItsChildren(t *testing.T) {
 	}
 	f.ended(t, cs[3].ID, tasks.Cancelled)
 	f.until(t, running.Task.ID, func(t tasks.Task) bool { return !t.CancelRequestedAt.IsZero() })
+	<-f.wire.sent
 	f.wire.mu.Lock()
 	defer f.wire.mu.Unlock()
 	if len(f.wire.cancels) != 1 || f.wire.cancels[0] != running.Task.ID+" requested" {

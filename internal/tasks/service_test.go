@@ -293,6 +293,36 @@ func TestRestampLeavesTheNeverStamped(t *testing.T) {
 	}
 }
 
+// fullStore takes only the first tasks of an insert.
+type fullStore struct {
+	tasks.Store
+	room int
+}
+
+func (s fullStore) Insert(ctx context.Context, ts ...tasks.New) ([]tasks.Inserted, error) {
+	in, err := s.Store.Insert(ctx, ts[:s.room]...)
+	return in, errors.Join(err, errors.New("disk is full"))
+}
+
+// What a store took before it failed is accepted: who submits it again would
+// have it twice.
+func TestSubmitOfWhichTheStoreTakesAPart(t *testing.T) {
+	f := newFixture(t)
+	d := f.Deps
+	d.Store = fullStore{f.store, 2}
+	specs := make([]tasks.Spec, 3)
+	for i := range specs {
+		specs[i] = tasks.Spec{Kind: "k"}
+	}
+	out := tasks.NewService(d).Submit(t.Context(), "user", "group", specs)
+	if out[0].Err != nil || out[1].Err != nil || out[2].Err == nil {
+		t.Fatalf("%v, %v, %v", out[0].Err, out[1].Err, out[2].Err)
+	}
+	if ts := f.queue.take(); len(ts) != 2 || ts[1].Task != out[1].Task.ID {
+		t.Fatalf("pushed %+v", ts)
+	}
+}
+
 // slowStore answers Get only once a time has come.
 type slowStore struct {
 	tasks.Store

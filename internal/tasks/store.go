@@ -39,6 +39,8 @@ type Inserted struct {
 // fault of kind Unavailable.
 type Store interface {
 	// Insert adds tasks, each on its own: one that exists leaves the others be.
+	// With an error it returns those it is sure to have inserted before, the first
+	// of ts.
 	Insert(ctx context.Context, ts ...New) ([]Inserted, error)
 	// Apply runs one compare-and-set and returns the task after it, and whether
 	// it applied. Where it did not, the task is zero.

@@ -18,7 +18,7 @@ type Outcome struct {
 var (
 	errNoWorkers   = fault.New(fault.Conflict, "no_workers", "No worker that takes this kind is connected to the group.")
 	errOtherBody   = fault.New(fault.Conflict, "idempotency_conflict", "This idempotency key was used with another body.")
-	errUnreachable = fault.New(fault.Unavailable, "store_unavailable", "The store does not answer; nothing was accepted.")
+	errUnreachable = fault.New(fault.Unavailable, "store_unavailable", "The store does not answer; the task was not accepted.")
 )
 
 // Submit accepts specs for a group, each on its own; accepted tasks are durable
@@ -49,10 +49,9 @@ func (s *Service) Submit(ctx context.Context, user, group string, specs []Spec) 
 		if !errors.As(err, &f) {
 			err = fault.Wrap(err, fault.Unavailable, errUnreachable.Code, errUnreachable.Detail)
 		}
-		for _, i := range place {
+		for _, i := range place[len(inserted):] {
 			out[i].Err = err
 		}
-		return out
 	}
 	for j, ins := range inserted {
 		o := &out[place[j]]

@@ -18,7 +18,7 @@ const (
 )
 
 // Insert implements tasks.Store. Portions of insertPortion are transactions of
-// their own; an error leaves the earlier ones in place.
+// their own; with an error the earlier ones are returned.
 func (db *DB) Insert(ctx context.Context, ts ...tasks.New) ([]tasks.Inserted, error) {
 	out := make([]tasks.Inserted, 0, len(ts))
 	for portion := range slices.Chunk(ts, insertPortion) {
@@ -33,7 +33,7 @@ func (db *DB) Insert(ctx context.Context, ts ...tasks.New) ([]tasks.Inserted, er
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		out = append(out, done...)
 	}
