@@ -335,6 +335,27 @@ func TestStalledServerClaimsNothing(t *testing.T) {
 	})
 }
 
+// TestHangingStoreStallsInTime: the stall does not wait for a write under way.
+func TestHangingStoreStallsInTime(t *testing.T) {
+	f := setUp(t)
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeartbeat(f.Runner)
+		began := time.Now()
+		f.cluster.Cluster = hangingCluster{}
+		<-time.After(beatEvery)
+		if err := h.run(t.Context()); err == nil || !f.hub.stalled || time.Since(began) != stallAfter {
+			t.Fatalf("stalled %v after %s: %v", f.hub.stalled, time.Since(began), err)
+		}
+	})
+}
+
+type hangingCluster struct{ workers.Cluster }
+
+func (hangingCluster) Beat(ctx context.Context, _ workers.Server) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
 // noCluster keeps heartbeats nowhere, so that no real time is waited for.
 type noCluster struct{ workers.Cluster }
 

@@ -30,18 +30,20 @@ func (h *heartbeat) late() bool {
 func (h *heartbeat) run(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, stallAfter)
-	defer cancel()
 	s := h.r.Server
 	s.Beat = h.beat + 1
 	started := time.Now()
 	late := started.Sub(h.last) > stallAfter
+	by := h.last.Add(stallAfter) // a store that hangs must not hold up the stall
 	if late {
+		by = started.Add(stallAfter)
 		h.r.Hub.Stalled(true) // before the write, which others may count as life
 		h.stalled = true
 	}
-	if err := h.r.Cluster.Beat(ctx, s); err != nil {
-		if time.Since(h.last) > stallAfter {
+	beat, cancel := context.WithDeadline(ctx, by)
+	defer cancel()
+	if err := h.r.Cluster.Beat(beat, s); err != nil {
+		if time.Since(h.last) >= stallAfter {
 			h.r.Hub.Stalled(true)
 			h.stalled = true
 		}
@@ -49,6 +51,8 @@ func (h *heartbeat) run(ctx context.Context) error {
 	}
 	h.beat, h.last = s.Beat, started
 	if h.stalled {
+		ctx, cancel := context.WithTimeout(ctx, stallAfter)
+		defer cancel()
 		if err := h.r.Hub.DropForeign(ctx); err != nil {
 			return err
 		}
