@@ -20,7 +20,8 @@ type Message struct {
 	Type Type            // empty if the object has none, or one that is no string
 	Raw  json.RawMessage // the whole object
 
-	payloadFrom, payloadTo int // the large member in Raw; both 0 without one
+	payloadFrom, payloadTo int  // the large member in Raw; both 0 without one
+	folds                  bool // some name may be taken for another one; see exactNames
 }
 
 // Messages yields the messages of one frame in order. An error wraps
@@ -63,6 +64,7 @@ func (s *scanner) message() (Message, error) {
 	var m Message
 	start := s.pos
 	err := s.object(func(key []byte, from, to int) {
+		m.folds = m.folds || mayFold(key)
 		switch unquote(key) {
 		case "type":
 			m.Type = Type(unquote(s.buf[from:to]))
@@ -72,6 +74,27 @@ func (s *scanner) message() (Message, error) {
 	})
 	m.Raw = s.buf[start:s.pos:s.pos]
 	return m, err
+}
+
+// mayFold says whether encoding/json might take a quoted name for another one:
+// it does not mind case, but here "Slots" is an unknown field. All names of
+// version 1 are lower case.
+func mayFold(key []byte) bool {
+	return bytes.ContainsFunc(key, func(r rune) bool { return r >= utf8.RuneSelf || 'A' <= r && r <= 'Z' || r == '\\' })
+}
+
+// exactNames returns a copy of an object in which the names that are not lower
+// case letters are none of the protocol's.
+func exactNames(raw json.RawMessage) json.RawMessage {
+	s := scanner{buf: bytes.Clone(raw), limit: MaxNesting}
+	_ = s.object(func(key []byte, _, _ int) {
+		if name := unquote(key); mayFold([]byte(name)) {
+			for i := range key[1 : len(key)-1] {
+				key[1+i] = '-'
+			}
+		}
+	}) // raw has been scanned before
+	return s.buf
 }
 
 // payloadHolder is a message with one member that may be large.
@@ -86,9 +109,12 @@ func (r *Result) payload() *json.RawMessage     { return &r.Output }
 const cutFrom = 512
 
 // Decode reads the message into v, a pointer to the struct of its type, and
-// validates it. Errors are *FieldError. A payload (input, output, data) shares
+// validates it. Errors are *FieldError. A payload (input, output, data) may share
 // the frame's memory.
 func (m Message) Decode(v any) error {
+	if m.folds {
+		m.Raw = exactNames(m.Raw)
+	}
 	raw := m.Raw
 	holder, cut := v.(payloadHolder)
 	cut = cut && m.payloadTo-m.payloadFrom >= cutFrom

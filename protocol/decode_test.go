@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -160,6 +161,34 @@ func TestDecodeFields(t *testing.T) {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestDecodeNamesAreExact: a name that differs by case only is an unknown field.
+func TestDecodeNamesAreExact(t *testing.T) {
+	large := `"` + strings.Repeat("x", 1000) + `"`
+	for _, text := range []string{
+		`{"type":"result","task":"t","attempt":1,"status":"succeeded","output":%s,"Task":7,"STATUS":"failed","OutPut":0}`,
+		`{"Output":[],"\u0053tatus":1,"type":"result","tasK":"other","taſk":{},"task":"t","attempt":1,"\u0073tatus":"succeeded","output":%s}`,
+	} {
+		for _, output := range []string{`"y"`, large} {
+			m := one(t, fmt.Sprintf(text, output))
+			before := string(m.Raw)
+			var r protocol.Result
+			if err := m.Decode(&r); err != nil {
+				t.Fatal(err)
+			}
+			if r.Task != "t" || r.Attempt != 1 || r.Status != protocol.Succeeded || string(r.Output) != output {
+				t.Errorf("got %+v", r)
+			}
+			if string(m.Raw) != before {
+				t.Error("the frame was changed")
+			}
+		}
+	}
+	var r protocol.Result
+	if err := one(t, `{"type":"result","Task":"t","attempt":1,"status":"cancelled"}`).Decode(&r); err == nil {
+		t.Errorf("Task was taken for task: %+v", r)
 	}
 }
 

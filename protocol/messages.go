@@ -71,8 +71,8 @@ type Welcome struct {
 	TimeoutMS       int64        `json:"timeout_ms"`
 	GraceMS         int64        `json:"grace_ms"`
 	MaxMessageBytes int64        `json:"max_message_bytes"`
-	Resumed         []AttemptRef `json:"resumed,omitempty"`
-	Dropped         []AttemptRef `json:"dropped,omitempty"`
+	Resumed         []AttemptRef `json:"resumed"`
+	Dropped         []AttemptRef `json:"dropped"`
 }
 
 // Assign gives one attempt to a worker. Index and Count are set together with

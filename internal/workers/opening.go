@@ -196,7 +196,8 @@ func (p *peer) welcome(secret string, resumed []tasks.Task, dropped []protocol.A
 	w := protocol.Welcome{
 		Session: p.id, Resume: secret, Worker: p.seat.worker, Groups: p.groups(),
 		PingMS: o.Ping.Milliseconds(), TimeoutMS: o.Timeout.Milliseconds(), GraceMS: o.Grace.Milliseconds(),
-		MaxMessageBytes: protocol.MaxMessageBytes, Dropped: dropped,
+		MaxMessageBytes: protocol.MaxMessageBytes,
+		Resumed:         []protocol.AttemptRef{}, Dropped: append([]protocol.AttemptRef{}, dropped...), // [], never null
 	}
 	for _, t := range resumed {
 		w.Resumed = append(w.Resumed, refOf(t))
