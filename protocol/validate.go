@@ -118,7 +118,7 @@ func (p *Progress) Validate() error {
 	if utf8.RuneCountInString(p.Message) > MaxProgressChars {
 		return tooLarge("message: more than %d characters", MaxProgressChars)
 	}
-	return nil
+	return checkText("message", p.Message, 0, MaxProgressChars)
 }
 
 // Validate checks log lines; errors are *FieldError. An empty stream becomes

@@ -46,6 +46,7 @@ func TestTokenFields(t *testing.T) {
 		{"session", ada, auth.NewToken{Name: "lab", Kind: auth.KindSession}, "body.kind"},
 		{"another's group", ada, auth.NewToken{Name: "lab", Kind: auth.KindWorker, Groups: []string{g, "other"}}, "body.groups[1]"},
 		{"no groups", ada, auth.NewToken{Name: "lab", Kind: auth.KindWorker, Groups: []string{}}, "body.groups"},
+		{"as many groups as may be", ada, auth.NewToken{Name: "lab", Kind: auth.KindWorker, Groups: slices.Repeat([]string{g}, 256)}, ""},
 		{"too many groups", ada, auth.NewToken{Name: "lab", Kind: auth.KindWorker, Groups: make([]string, 257)}, "body.groups"},
 		{"device without group", ada, auth.NewToken{Name: "lab", Kind: auth.KindDevice}, "body.groups"},
 		{"device of a member", bob, auth.NewToken{Name: "lab", Kind: auth.KindDevice, Groups: []string{g}}, "role_too_low"},

@@ -137,9 +137,14 @@ func (s *Service) reduceOnWorker(ctx context.Context, t Task) error {
 // reduceIndex keeps the reduce child apart from the parts.
 const reduceIndex = -1
 
-var errTooMuchToReduce = &workload.Error{
-	Code: "input_too_large", Message: "The outputs have more than 1 MiB together: too much for a reduce on a worker.",
-}
+var (
+	errTooMuchToReduce = &workload.Error{
+		Code: "input_too_large", Message: "The outputs have more than 1 MiB together: too much for a reduce on a worker.",
+	}
+	errTooDeepToReduce = &workload.Error{
+		Code: "input_too_deep", Message: "The array of the outputs is nested too deeply for a reduce on a worker.",
+	}
+)
 
 func (s *Service) startReduceChild(ctx context.Context, t Task) error {
 	collect, _ := workload.NewReducer("collect")
@@ -156,6 +161,9 @@ func (s *Service) startReduceChild(ctx context.Context, t Task) error {
 	}
 	if err == nil && len(input) > MaxInputBytes {
 		err = errTooMuchToReduce
+	}
+	if err == nil && protocol.CheckValue(input, protocol.MaxNesting-1) != nil { // it goes into an `assign`
+		err = errTooDeepToReduce
 	}
 	if err != nil {
 		if isStoreFault(err) {
