@@ -12,19 +12,18 @@ import (
 // ticket is no longer wanted, or came before its time and was pushed again.
 func (s *Service) Claim(ctx context.Context, tk Ticket, o Owner) (Claimed, bool, error) {
 	at := now()
-	after, ok, err := s.Store.Apply(ctx, Claim(tk.Task, tk.Attempt, o, tk.Timeout, at))
+	after, input, ok, err := s.Store.Claim(ctx, Claim(tk.Task, tk.Attempt, o, tk.Timeout, at))
 	if err != nil {
 		return Claimed{}, false, err
 	}
 	if !ok {
 		return Claimed{}, false, s.early(ctx, tk, at)
 	}
-	c := Claimed{Task: after}
-	if c.Input, err = s.Payloads.Input(ctx, tk.Task); err == nil && after.Attempt > 1 {
-		c.Checkpoint, err = s.Payloads.Checkpoint(ctx, tk.Task)
-	}
-	if err != nil { // claimed, but there is nothing to hand out
-		return Claimed{}, false, errors.Join(err, s.Unclaim(ctx, after))
+	c := Claimed{Task: after, Input: input}
+	if after.Attempt > 1 {
+		if c.Checkpoint, err = s.Payloads.Checkpoint(ctx, tk.Task); err != nil {
+			return Claimed{}, false, errors.Join(err, s.Unclaim(ctx, after))
+		}
 	}
 	s.Events.TaskChanged(after)
 	if after.Parent != "" && after.Attempt == 1 {

@@ -83,19 +83,9 @@ func TestReduceOnWorker(t *testing.T) {
 		f.run(t, c, protocol.Succeeded, fmt.Sprint(c.Index))
 	}
 	f.until(t, p.ID, func(t tasks.Task) bool { return t.Phase == tasks.Reducing })
-	var glue tasks.Ticket
-	f.until(t, p.ID, func(tasks.Task) bool {
-		for _, tk := range f.queue.take() {
-			if tk.Pair.Kind == "glue" {
-				glue = tk
-			}
-		}
-		return glue.Task != ""
-	})
-	g := f.get(t, glue.Task)
-	c, ok := f.claim(t, g, "s", 1)
-	if !ok || string(c.Input) != `[0,1]` {
-		t.Fatalf("the reduce was given %s (claimed: %v)", c.Input, ok)
+	c := f.glue(t, p.ID)
+	if string(c.Input) != `[0,1]` {
+		t.Fatalf("the reduce was given %s", c.Input)
 	}
 	counts, err := f.ChildCounts(t.Context(), p.ID)
 	if err != nil || counts[tasks.Succeeded] != 2 || counts[tasks.Running] != 0 {
@@ -374,16 +364,18 @@ func TestFirstSplitRetriesNothing(t *testing.T) {
 // glue waits for the child that reduces on a worker and claims it.
 func (f *fixture) glue(t *testing.T, parent string) tasks.Claimed {
 	t.Helper()
-	var ticket tasks.Ticket
+	var waiting []tasks.Task // the ticket comes after the last event, so it cannot be waited for
 	f.until(t, parent, func(tasks.Task) bool {
-		for _, tk := range f.queue.take() {
-			if tk.Pair.Kind == "glue" {
-				ticket = tk
-			}
+		var err error
+		waiting, err = f.store.Find(t.Context(), tasks.Query{Where: tasks.Where{
+			tasks.Eq(tasks.ColParent, parent), tasks.Eq(tasks.ColKind, "glue"), tasks.Eq(tasks.ColStatus, tasks.Queued),
+		}})
+		if err != nil {
+			t.Fatal(err)
 		}
-		return ticket.Task != ""
+		return len(waiting) == 1
 	})
-	c, ok := f.claim(t, f.get(t, ticket.Task), "s", 1)
+	c, ok := f.claim(t, waiting[0], "s", 1)
 	if !ok {
 		t.Fatal("the reduce was not claimed")
 	}

@@ -45,6 +45,9 @@ type Store interface {
 	// Apply runs one compare-and-set and returns the task after it, and whether
 	// it applied. Where it did not, the task is zero.
 	Apply(ctx context.Context, t Transition) (Task, bool, error)
+	// Claim is Apply for a claim; it returns the input, too, which is nil where the
+	// payloads were dropped.
+	Claim(ctx context.Context, t Transition) (Task, []byte, bool, error)
 	// Get returns ErrNotFound for an unknown id.
 	Get(ctx context.Context, id string) (Task, error)
 	Find(ctx context.Context, q Query) ([]Task, error)

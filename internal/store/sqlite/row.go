@@ -40,9 +40,9 @@ func rowArgs(t *tasks.Task) []any {
 }
 
 // scanTask reads a row of selectCols.
-func scanTask(rows *sql.Rows) (seq int64, t tasks.Task, err error) {
+func scanTask(rows *sql.Rows, more ...any) (seq int64, t tasks.Task, err error) {
 	var retention sql.NullInt64
-	err = rows.Scan(
+	err = rows.Scan(append([]any{
 		(*int64Col)(&seq),
 		&t.ID, &t.Group, &t.Kind, &t.Title, &t.CreatedBy, (*string)(&t.Priority), (*string)(&t.Status), (*string)(&t.Phase),
 		(*timeCol)(&t.CreatedAt), (*timeCol)(&t.RunAt), (*timeCol)(&t.EnqueuedAt), (*timeCol)(&t.StartedAt),
@@ -53,7 +53,7 @@ func scanTask(rows *sql.Rows) (seq int64, t tasks.Task, err error) {
 		&t.Percent, &t.Message, jsonCol{&t.Error}, &t.Trace, (*int64Col)(&t.InBytes), (*int64Col)(&t.OutBytes),
 		(*timeCol)(&t.DropAt), (*timeCol)(&t.DroppedAt), &retention, &t.Parent, &t.Key, (*intCol)(&t.Index), (*intCol)(&t.Count), &t.Target,
 		jsonCol{&t.FanOut}, (*int64Col)(&t.Gen), &t.ReduceBy, (*timeCol)(&t.ReduceUntil), (*int64Col)(&t.ReduceN),
-	)
+	}, more...)...)
 	if retention.Valid {
 		d := time.Duration(retention.Int64) * time.Millisecond
 		t.ResultRetention = &d

@@ -116,14 +116,14 @@ func (tx *writeTx) task(cond string, args ...any) (seq int64, t tasks.Task, err 
 }
 
 // one reads the only task of a query's answer.
-func one(rows *sql.Rows, err error) (seq int64, t tasks.Task, _ error) {
+func one(rows *sql.Rows, err error, more ...any) (seq int64, t tasks.Task, _ error) {
 	if err != nil {
 		return 0, t, err
 	}
 	found := false
 	err = each(rows, func(rows *sql.Rows) (err error) {
 		found = true
-		seq, t, err = scanTask(rows)
+		seq, t, err = scanTask(rows, more...)
 		return err
 	})
 	if err == nil && !found {
@@ -169,6 +169,29 @@ func (db *DB) Apply(ctx context.Context, t tasks.Transition) (tasks.Task, bool, 
 		return tasks.Task{}, false, err
 	}
 	return after, true, nil
+}
+
+// Claim implements tasks.Store. The input comes from the same statement: its page
+// is at hand, and a read of its own costs more than the claim's lookup.
+func (db *DB) Claim(ctx context.Context, t tasks.Transition) (tasks.Task, []byte, bool, error) {
+	c, err := update(t)
+	if err != nil {
+		return tasks.Task{}, nil, false, err
+	}
+	c.add(", (SELECT data FROM task_inputs WHERE task = seq)")
+	var (
+		after tasks.Task
+		input []byte
+	)
+	err = db.writeOne(ctx, func(tx *writeTx) error {
+		rows, err := tx.query(c.String(), c.args...)
+		_, after, err = one(rows, err, &input)
+		return err
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return tasks.Task{}, nil, false, nil
+	}
+	return after, input, err == nil, err
 }
 
 // update translates a transition.

@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(tb testing.TB) Stores) {
 	}{
 		{"transitions", testTransitions},
 		{"claims are for the target", testTarget},
+		{"claims bring the input", testClaimInput},
 		{"one of many claims", testClaimRace},
 		{"every column", testColumns},
 		{"unknown columns are refused", testBadColumns},

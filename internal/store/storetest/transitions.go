@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"time"
 
@@ -168,11 +169,30 @@ func testTarget(f *fixture) {
 	f.try("its worker", t.ID, tasks.Claim(t.ID, 0, owner("s"), time.Minute, f.now), true)
 }
 
+// testClaimInput: a claim answers as Apply would, with the input that was inserted.
+func testClaimInput(f *fixture) {
+	for name, input := range map[string][]byte{"some": []byte(`{"a":1}`), "none": nil} {
+		t := f.insert(func(n *tasks.New) { n.Input = input })
+		claim := tasks.Claim(t.ID, t.Attempt, tasks.Owner{Server: "here", Session: "s", Epoch: 1, Worker: "w"}, time.Minute, f.now)
+		got, in, ok, err := f.Tasks.Claim(f.ctx, claim)
+		f.ok(err)
+		if !ok || string(in) != string(input) || (in == nil) != (input == nil) {
+			f.Errorf("%s: claimed %v with input %q, want %q", name, ok, in, input)
+		}
+		if row := f.get(t.ID); !reflect.DeepEqual(got, row) || row.Status != tasks.Running {
+			f.Errorf("%s: claim returned %+v\nbut the row is %+v", name, got, row)
+		}
+		if _, in, ok, err := f.Tasks.Claim(f.ctx, claim); ok || in != nil || err != nil {
+			f.Errorf("%s: claimed twice: %v %q %v", name, ok, in, err)
+		}
+	}
+}
+
 func testClaimRace(f *fixture) {
 	for range 5 {
 		t := f.insert()
 		won := f.together(64, func(i int) (bool, error) {
-			_, ok, err := f.Tasks.Apply(f.ctx, tasks.Claim(t.ID, 0, owner(name("s%d", i)), time.Minute, f.now))
+			_, _, ok, err := f.Tasks.Claim(f.ctx, tasks.Claim(t.ID, 0, owner(name("s%d", i)), time.Minute, f.now))
 			return ok, err
 		})
 		f.equal("claims that won", won, 1)
