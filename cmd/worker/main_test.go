@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,9 +15,11 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
+	"github.com/firmlight/firmlight/internal/config"
 	"github.com/firmlight/firmlight/protocol"
 	"github.com/firmlight/firmlight/worker"
 )
@@ -181,6 +184,34 @@ func TestOptionErrors(t *testing.T) {
 				t.Errorf("run: %v", err)
 			}
 		})
+	}
+}
+
+// The server refuses variables that it does not know, but the worker's may share
+// its environment; and all of them work.
+func TestVariables(t *testing.T) {
+	environ := []string{
+		"FIRMLIGHT_SERVER=wss://s", "FIRMLIGHT_TOKEN=t", "FIRMLIGHT_TOKEN_FILE=", "FIRMLIGHT_NAME=n", "FIRMLIGHT_SLOTS=7",
+		"FIRMLIGHT_LABEL=a=b;c=d", "FIRMLIGHT_GROUPS=g,h", "FIRMLIGHT_KINDS=echo,mean", "FIRMLIGHT_EXEC=x=cat -",
+		"FIRMLIGHT_CRAWL_DELAY=2s", "FIRMLIGHT_CRAWL_ALLOW_PRIVATE=true", "FIRMLIGHT_LOG_FORMAT=json", "FIRMLIGHT_LOG_LEVEL=debug",
+	}
+	got, err := parse(nil, environ, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := options{
+		Server: "wss://s", Token: "t", Name: "n", Slots: 7, Label: map[string]string{"a": "b", "c": "d"}, Groups: []string{"g", "h"},
+		Kinds: []string{"echo", "mean"}, Exec: map[string]string{"x": "cat -"}, CrawlDelay: 2 * time.Second, CrawlAllowPrivate: true,
+		LogFormat: "json", LogLevel: slog.LevelDebug,
+	}
+	if !reflect.DeepEqual(*got, want) {
+		t.Errorf("got %+v", *got)
+	}
+	if v := reflect.TypeFor[options](); v.NumField()-1 != len(environ) { // all but the version
+		t.Errorf("%d options, %d variables here", v.NumField()-1, len(environ))
+	}
+	if _, err := config.Parse(nil, environ, nil); err != nil {
+		t.Errorf("the server: %v", err)
 	}
 }
 

@@ -44,6 +44,7 @@ func TestSubmitFields(t *testing.T) {
 		{"kind of 65", `{"kind":"` + strings.Repeat("k", 65) + `"}`, 422, "body.kind"},
 		{"title of 200", `{"kind":"k","title":"` + chars(200) + `"}`, 202, ""},
 		{"title of 201", `{"kind":"k","title":"` + chars(201) + `"}`, 422, "body.title"},
+		{"title of 200 once composed", `{"kind":"k","title":"` + strings.Repeat("a\u0308", 200) + `"}`, 202, ""},
 		{"title with a control character", `{"kind":"k","title":"a\u0007"}`, 422, "body.title"},
 		{"priority", `{"kind":"k","priority":"urgent"}`, 422, "body.priority"},
 		{"1 attempt", `{"kind":"k","max_attempts":1}`, 202, ""},
@@ -61,6 +62,8 @@ func TestSubmitFields(t *testing.T) {
 		{"nested 65", `{"kind":"k","input":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`, 422, "body"},
 		{"split", `{"kind":"mean","input":{"numbers":[1,2]},"split":{"parts":2}}`, 202, ""},
 		{"split into none", `{"kind":"mean","split":{"parts":0}}`, 422, "body.split.parts"},
+		{"10,000 parts", `{"kind":"mean","input":{"numbers":[1]},"split":{"parts":10000}}`, 202, ""},
+		{"10,001 parts", `{"kind":"mean","input":{"numbers":[1]},"split":{"parts":10001}}`, 422, "body.split.parts"},
 		{"split in words", `{"kind":"mean","split":{"parts":"many"}}`, 422, "body.split.parts"},
 		{"unknown field of split", `{"kind":"mean","split":{"parts":2,"of":1}}`, 422, "body.split.of"},
 		{"split of no object", `{"kind":"mean","split":2}`, 422, "body.split"},
@@ -221,7 +224,12 @@ func TestBatch(t *testing.T) {
 	if f := me.post(path, `{"tasks":[{"kind":"k"}],"dry":true}`).want(422, "invalid").field(); f != "body.dry" {
 		t.Errorf("unknown field named as %q", f)
 	}
-	me.post(path, `{"tasks":[{"kind":"k","input":`+quoted(32*mib)+`}]}`).want(413, "too_large")
+	sized := func(n int) string { // n bytes in all
+		const head = `{"tasks":[{"kind":"k"}]`
+		return head + strings.Repeat(" ", n-len(head)-1) + `}`
+	}
+	me.post(path, sized(32*mib)).want(207, "")
+	me.post(path, sized(32*mib+1)).want(413, "too_large")
 }
 
 func TestSubmitsAreRefusedWhileTheStoreIsBehind(t *testing.T) {
