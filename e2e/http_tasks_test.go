@@ -180,10 +180,9 @@ func testBatch(t *testing.T, s *site) {
 			t.Error("the key named another task")
 		}
 	})
-	t.Run("5000 at once", func(t *testing.T) {
-		batch := slices.Repeat([]kv{{"kind": "nobodys"}}, 5000)
-		a := s.bob.do(t, call, kv{"tasks": batch}).want(t, 207, "")
-		if results := a.at("results").([]any); len(results) != 5000 || a.at("results.4999.status") != 202.0 {
+	t.Run("5000 at once", func(t *testing.T) { // most of them wrong: 5000 tasks take the race detector ten seconds
+		a := s.bob.do(t, call, `{"tasks":[`+strings.Repeat("{},", 4999)+`{"kind":"nobodys"}]}`).want(t, 207, "")
+		if results := a.at("results").([]any); len(results) != 5000 || a.at("results.4999.status") != 202.0 || a.at("results.0.status") != 422.0 {
 			t.Fatalf("%d results, the last %v", len(results), a.at("results.4999"))
 		}
 	})
