@@ -3,7 +3,6 @@ package tasks_test
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -135,9 +134,7 @@ func TestReduceLimits(t *testing.T) {
 				return
 			}
 			if c.kind != "" {
-				f.until(t, p.ID, func(tasks.Task) bool {
-					return slices.ContainsFunc(f.queue.take(), func(tk tasks.Ticket) bool { return tk.Pair.Kind == c.kind })
-				})
+				f.glue(t, p.ID)
 				return
 			}
 			if _, err := f.Output(t.Context(), f.ended(t, p.ID, tasks.Succeeded)); err != nil {
