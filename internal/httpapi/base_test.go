@@ -98,6 +98,9 @@ func TestRequestID(t *testing.T) {
 			t.Errorf("sent %q, got %q", sent, got)
 		}
 	}
+	if r := s.send("GET", "/api/v1/me", nil); r.Header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Error("an answer may be taken for what it is not")
+	}
 	if r := s.send("GET", "/api/v1/me", nil, with("X-Request-Id", "from-the-proxy_1")); r.Header.Get("X-Request-Id") != "from-the-proxy_1" {
 		t.Errorf("got %q", r.Header.Get("X-Request-Id"))
 	}

@@ -57,6 +57,7 @@ func (a *API) observe(next http.Handler) http.Handler {
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, rq))
 		rq.http = r
 		w.Header().Set(requestIDHeader, rq.id)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		sw := &statusWriter{ResponseWriter: w}
 		defer func() {
 			if cause := recover(); cause != nil {

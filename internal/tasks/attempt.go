@@ -26,7 +26,7 @@ func (s *Service) Claim(ctx context.Context, tk Ticket, o Owner) (Claimed, bool,
 		}
 	}
 	s.Events.TaskChanged(after)
-	if after.Parent != "" && after.Attempt == 1 {
+	if after.Parent != "" {
 		s.parents.started(ctx, after)
 	}
 	return c, true, nil

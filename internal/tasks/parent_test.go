@@ -9,6 +9,7 @@ import (
 
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/protocol"
+	"github.com/firmlight/firmlight/workload"
 )
 
 // children returns a parent's parts once there are n.
@@ -414,4 +415,18 @@ func TestTooMuchForAReduceOnAWorker(t *testing.T) {
 	if got := f.ended(t, p.ID, tasks.Failed); got.Error.Code != "input_too_large" {
 		t.Fatalf("error %+v", got.Error)
 	}
+}
+
+// TestPanicInASplitFailsTheParent: a kind with a fault takes nobody along.
+func TestPanicInASplitFailsTheParent(t *testing.T) {
+	f := newFixture(t)
+	f.Kinds["faulty"] = workload.Kind{
+		Name: "faulty", Split: func(json.RawMessage, int) ([]json.RawMessage, error) { panic("boom") },
+	}
+	p := f.submit(t, tasks.Spec{Kind: "faulty", Split: &tasks.SplitSpec{Parts: 2}})
+	if got := f.ended(t, p.ID, tasks.Failed); got.Error.Code != tasks.CodePanic {
+		t.Fatalf("%+v", got.Error)
+	}
+	next := f.submit(t, tasks.Spec{Kind: "echo", Inputs: inputs(1)})
+	f.children(t, next.ID, 1)
 }

@@ -2,7 +2,10 @@ package tasks
 
 import (
 	"context"
+	"runtime/debug"
 	"sync"
+
+	"github.com/firmlight/firmlight/protocol"
 )
 
 // parents moves fan-out parents on: whoever changes one kicks it, and a few
@@ -69,7 +72,7 @@ func (p *parents) run(ctx context.Context) {
 				case <-p.ready:
 				}
 				for id, ok := p.take(); ok && ctx.Err() == nil; id, ok = p.take() {
-					if err := p.s.moveParent(ctx, id); err != nil && ctx.Err() == nil {
+					if err := p.move(ctx, id); err != nil && ctx.Err() == nil {
 						p.s.Logger.WarnContext(ctx, "parent not moved on, will be tried again", "task_id", id, "error", err)
 					}
 					p.done(id)
@@ -78,6 +81,24 @@ func (p *parents) run(ctx context.Context) {
 		})
 	}
 	wg.Wait()
+}
+
+// move survives a split or reduce that panics: the parent fails, the server lives.
+func (p *parents) move(ctx context.Context, id string) (err error) {
+	defer func() {
+		cause := recover()
+		if cause == nil {
+			return
+		}
+		p.s.Logger.ErrorContext(ctx, "panic in split or reduce", "task_id", id, "error", cause, "stack", string(debug.Stack()))
+		t, getErr := p.s.Store.Get(ctx, id)
+		if err = getErr; err == nil {
+			err = p.s.failParent(ctx, t, protocol.TaskError{
+				Code: CodePanic, Message: "The server failed to split or reduce the task.",
+			})
+		}
+	}()
+	return p.s.moveParent(ctx, id)
 }
 
 // started marks a parent running with its first child.

@@ -43,6 +43,7 @@ const (
 	CodeExpired      = "not_started" // a part of a broadcast whose worker stayed away
 	CodeChildFailed  = "child_failed"
 	CodeReduceFailed = "reduce_failed"
+	CodePanic        = "panic"
 )
 
 // Claim makes attempt n+1 of a due task o's.
