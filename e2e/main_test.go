@@ -50,8 +50,13 @@ type cluster struct {
 // start runs a server with a user, a group and a worker token.
 func start(t testing.TB, env ...string) *cluster {
 	t.Helper()
+	return startBinary(t, bins.Server, env...)
+}
+
+func startBinary(t testing.TB, server string, env ...string) *cluster {
+	t.Helper()
 	ctx := t.Context()
-	s, err := kit.StartServer(bins.Server, t.TempDir(), env, nil)
+	s, err := kit.StartServer(server, t.TempDir(), env, nil)
 	must(t, err)
 	t.Cleanup(func() {
 		if err := s.Stop(20 * time.Second); err != nil {

@@ -12,13 +12,13 @@ import (
 	"github.com/firmlight/firmlight/internal/tasks"
 )
 
-// Bounds of one transaction. Bulk work gets a smaller share where other
-// operations wait too, so that submitting does not hold up what runs.
+// Bounds of one transaction. Bulk work never shares one with other operations:
+// those wait for one portion of it at most, so that submitting does not hold up
+// what runs (invariant 6).
 const (
 	queueOps    = 4096 // waiting operations of each lane; more wait outside
 	batchOps    = 512  // urgent operations in one transaction
-	batchRows   = 2000 // rows of bulk work in one transaction
-	sharedRows  = 250  // the same while urgent operations wait
+	batchRows   = 100  // rows of bulk work in one transaction
 	maxTxStmts  = 512  // prepared statements kept on the writer's connection
 	bulkMinRows = 16   // an operation of at least so many rows is bulk
 )
@@ -44,12 +44,13 @@ type writer struct {
 	wake chan struct{} // has a token when something waits
 	room [2]chan struct{}
 
-	mu     sync.Mutex // guards what follows
-	lanes  [2][]*op   // urgent, bulk
-	oldest time.Time  // of the transaction under way, else zero
-	closed bool
-	once   sync.Once
-	err    error // of close
+	mu       sync.Mutex // guards what follows
+	lanes    [2][]*op   // urgent, bulk
+	oldest   time.Time  // of the transaction under way, else zero
+	bulkNext bool       // the last transaction was urgent: bulk work has its turn
+	closed   bool
+	once     sync.Once
+	err      error // of close
 }
 
 const (
@@ -163,16 +164,17 @@ func (w *writer) loop() {
 	}
 }
 
-// take removes the next transaction's operations from the lanes.
+// take removes the next transaction's operations from one of the lanes; where
+// both wait they take turns.
 func (w *writer) take() []*op {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	nu := min(len(w.lanes[urgent]), batchOps)
-	limit, nb, rows := batchRows, 0, 0
-	if nu > 0 {
-		limit = sharedRows
+	nu, nb, rows := min(len(w.lanes[urgent]), batchOps), 0, 0
+	if w.bulkNext && len(w.lanes[bulk]) > 0 {
+		nu = 0
 	}
-	for nb < len(w.lanes[bulk]) && rows < limit {
+	w.bulkNext = nu > 0
+	for nu == 0 && nb < len(w.lanes[bulk]) && rows < batchRows {
 		rows += w.lanes[bulk][nb].rows
 		nb++
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -109,6 +110,44 @@ func waiting(t *testing.T, db *DB, n int) {
 		case <-deadline:
 			t.Fatalf("%d operations wait, want %d", got, n)
 		}
+	}
+}
+
+// TestBulkWorkTakesTurns: what runs waits for one portion of bulk work at most,
+// and bulk work for one transaction of the others.
+func TestBulkWorkTakesTurns(t *testing.T) {
+	db := openTest(t)
+	release := hold(t, db)
+	defer release()
+	var mu sync.Mutex
+	var order []string
+	var ops sync.WaitGroup
+	n := 0
+	add := func(name string, rows int) {
+		n++
+		ops.Go(func() {
+			if err := db.submit(context.Background(), rows, true, func(*writeTx) error {
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, name)
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+		waiting(t, db, n)
+	}
+	for range 3 {
+		add("bulk", batchRows)
+	}
+	for range 2 {
+		add("urgent", 1)
+	}
+	release()
+	ops.Wait()
+	// The transaction that held the writer was urgent.
+	if want := []string{"bulk", "urgent", "urgent", "bulk", "bulk"}; !slices.Equal(order, want) {
+		t.Errorf("order %v, want %v", order, want)
 	}
 }
 
