@@ -104,10 +104,10 @@ func TestLogOf256KiB(t *testing.T) {
 // TestPayloadsAreDropped: per group, per task, and when asked; else they stay.
 func TestPayloadsAreDropped(t *testing.T) {
 	c := start(t)
-	c.worker("w", 4)
 	ctx := t.Context()
 	var brief struct{ ID string }
 	must(t, c.Do(ctx, "POST", "/groups", map[string]any{"name": "Brief", "result_retention_s": 0}, &brief))
+	c.worker("w", 4) // works for the groups that there are when it connects
 	submit := func(group string, different map[string]any) string {
 		spec := map[string]any{"kind": "echo"}
 		maps.Copy(spec, different)

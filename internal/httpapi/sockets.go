@@ -61,6 +61,10 @@ func (a *API) serveWorker(w http.ResponseWriter, r *http.Request) error {
 	//nolint:gosec // the hub ends the connection, not the request
 	go a.deps.Workers.Serve(context.Background(), conn, workers.Identity{
 		User: who.User, Username: who.Username, Token: who.TokenID, Groups: who.Groups, ExpiresAt: who.ExpiresAt,
+		Alive: func(ctx context.Context) error {
+			_, err := a.deps.Auth.WorkerIdentity(ctx, token)
+			return err
+		},
 	})
 	return nil
 }

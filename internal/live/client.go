@@ -186,6 +186,7 @@ func (c *client) write(ctx context.Context) {
 	var due <-chan time.Time // set while a flush waits for its interval
 	var again <-chan time.Time
 	var flushed time.Time
+	c.checkToken(ctx) // it may have been revoked before the hub knew this connection
 	for {
 		select {
 		case <-ctx.Done():

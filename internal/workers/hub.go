@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/protocol"
 )
@@ -71,6 +72,10 @@ type Identity struct {
 	Token     string    // token id
 	Groups    []string  // the token's groups that the user is a member of now
 	ExpiresAt time.Time // zero: never
+	// Alive returns a fault of kind Unauthenticated once the token was revoked. It
+	// is asked when the session is known here, so that a CloseToken which came
+	// before is not missed. Nil: not asked.
+	Alive func(ctx context.Context) error
 }
 
 // Hub holds all worker sessions of this server.
@@ -197,6 +202,9 @@ func (h *Hub) Serve(ctx context.Context, conn Conn, id Identity) {
 	}
 	unwatch := context.AfterFunc(ctx, func() { p.finish(goingAway) })
 	defer unwatch()
+	if id.Alive != nil && fault.KindOf(id.Alive(ctx)) == fault.Unauthenticated {
+		h.CloseToken(id.Token, protocol.CloseUnauthorized)
+	}
 	p.read(rest)
 	<-p.over
 	p.wg.Wait()
