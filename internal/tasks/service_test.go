@@ -219,8 +219,16 @@ func TestPayloadsAreDroppedInTime(t *testing.T) {
 	if _, err := f.Output(t.Context(), f.get(t, kept.ID)); err != nil {
 		t.Fatal(err)
 	}
-	if keep := f.get(t, kept.ID); keep.DropAt.Sub(keep.FinishedAt) != 24*time.Hour {
-		t.Fatalf("kept for %s", keep.DropAt.Sub(keep.FinishedAt))
+	failed := f.submit(t, tasks.Spec{Kind: "k", MaxAttempts: 1})
+	f.run(t, failed, protocol.Failed, "no")
+	cancelled := f.submit(t, tasks.Spec{Kind: "k"})
+	if _, err := f.Cancel(t.Context(), cancelled); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]time.Duration{kept.ID: 24 * time.Hour, cancelled.ID: 24 * time.Hour, failed.ID: 7 * 24 * time.Hour} {
+		if got := f.get(t, id); got.DropAt.Sub(got.FinishedAt) != want {
+			t.Errorf("%s: kept for %s, want %s", got.Status, got.DropAt.Sub(got.FinishedAt), want)
+		}
 	}
 }
 
