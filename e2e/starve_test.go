@@ -12,10 +12,13 @@ import (
 	"github.com/firmlight/firmlight/e2e/kit"
 )
 
-// TestSubmittingDoesNotStarveDispatch holds invariant 6 of docs/architecture.md:
-// workers that are the bottleneck finish as many tasks a second while others
-// submit as fast as the server answers. The server is one without the race
-// detector, which would make the processor the bottleneck.
+// TestSubmittingDoesNotStarveDispatch catches a gross breach of invariant 6 of
+// docs/architecture.md: workers that are the bottleneck finish as many tasks a
+// second while others submit as fast as the server answers. It does not prove the
+// invariant: tasks take 500 ms here and the best of several rounds counts, while
+// with tasks of 100 ms more than a tenth of the rate is lost (the page says so).
+// The server is one without the race detector, which would make the processor
+// the bottleneck.
 func TestSubmittingDoesNotStarveDispatch(t *testing.T) {
 	server := filepath.Join(t.TempDir(), "server")
 	must(t, kit.BuildPackage(t.Context(), "cmd/server", server, false))
