@@ -12,20 +12,18 @@ import (
 	"github.com/firmlight/firmlight/e2e/kit"
 )
 
-// TestSubmittingDoesNotStarveDispatch catches a gross breach of invariant 6 of
-// docs/architecture.md: workers that are the bottleneck finish as many tasks a
-// second while others submit as fast as the server answers. It does not prove the
-// invariant: tasks take 500 ms here and the best of several rounds counts, while
-// with tasks of 100 ms more than a tenth of the rate is lost (the page says so).
-// The server is one without the race detector, which would make the processor
-// the bottleneck.
+// TestSubmittingDoesNotStarveDispatch: invariant 6 of docs/architecture.md.
+// Workers that are the bottleneck finish nine tenths as many tasks a second while
+// others submit as fast as the server answers. Most of up to five rounds decide,
+// since what else a machine does may spoil one. The server is one without the
+// race detector, which would make the processor the bottleneck.
 func TestSubmittingDoesNotStarveDispatch(t *testing.T) {
 	server := filepath.Join(t.TempDir(), "server")
 	must(t, kit.BuildPackage(t.Context(), "cmd/server", server, false))
 	c := startBinary(t, server)
-	c.testWorker("w", 40)
+	c.testWorker("w", 8)
 	c.connected(1)
-	work := map[string]any{"kind": "work", "input": map[string]int{"ms": 500}} // 80 a second at most
+	work := map[string]any{"kind": "work", "input": map[string]int{"ms": 100}} // 80 a second at most
 	batch := func(n int) map[string]any {
 		tasks := make([]any, n)
 		for i := range tasks {
@@ -45,19 +43,19 @@ func TestSubmittingDoesNotStarveDispatch(t *testing.T) {
 		pause(ctx, 4*time.Second)
 		return float64(finished()-before) / time.Since(began).Seconds()
 	}
-	eventually(t, time.Minute, "all slots are busy", func() bool { return finished() >= 40 })
-	var best float64
-	for range 5 { // what else this machine does may spoil a round, but not all
+	eventually(t, time.Minute, "all slots are busy", func() bool { return finished() >= 8 })
+	for kept, lost := 0, 0; kept < 3; {
 		alone := rate()
 		accepted, stop := c.submitAll(path, batch(100))
 		loaded := rate()
 		stop()
 		t.Logf("%.1f tasks/s alone, %.1f/s while %d more were accepted", alone, loaded, accepted.Load())
-		if best = max(best, loaded/alone); best >= 0.9 {
-			return
+		if loaded >= 0.9*alone {
+			kept++
+		} else if lost++; lost == 3 {
+			t.Fatal("submitting takes more than a tenth of the rate")
 		}
 	}
-	t.Errorf("%.0f %% of the rate is left", 100*best)
 }
 
 // submitAll submits batches until stop is called, four at a time, as fast as the

@@ -180,7 +180,7 @@ func (a *App) wire(ctx context.Context) error {
 		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,
 		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live,
 		Ready:  a.ready,
-		Behind: func() time.Duration { return max(a.store.QueueDelay(), a.tasks.PushLag()) },
+		Behind: func() time.Duration { return max(a.store.QueueDelay(), a.tasks.SubmitLag()) },
 	})
 	a.stats = live.NewStats(a.live, a.api.LiveStats, live.StatsInterval, a.log)
 	return a.prepareAdmin(ctx)

@@ -124,6 +124,7 @@ type listQueue struct {
 	tickets []tasks.Ticket
 	full    bool
 	away    error
+	before  func() // called at the begin of each Push, unless nil
 }
 
 func (q *listQueue) Admits(context.Context, tasks.Pair, tasks.Priority) bool {
@@ -133,6 +134,9 @@ func (q *listQueue) Admits(context.Context, tasks.Pair, tasks.Priority) bool {
 }
 
 func (q *listQueue) Push(_ context.Context, ts ...tasks.Ticket) error {
+	if q.before != nil {
+		q.before()
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.away != nil {

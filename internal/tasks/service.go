@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/workload"
 )
@@ -33,7 +35,9 @@ type Service struct {
 	Deps
 	parents  *parents
 	progress *progressBook
-	pushed   lag
+	submits  *semaphore.Weighted // counts tasks, see submitPortion
+	turns    lag                 // of submits: until they had their turn
+	pushes   lag                 // from insert to queue
 
 	mu     sync.Mutex // guards cancel
 	cancel context.CancelFunc
@@ -42,7 +46,7 @@ type Service struct {
 
 // NewService returns a Service that must be started before use.
 func NewService(d Deps) *Service {
-	s := &Service{Deps: d, progress: newProgressBook()}
+	s := &Service{Deps: d, progress: newProgressBook(), submits: semaphore.NewWeighted(submitPortion)}
 	s.parents = newParents(s)
 	return s
 }
@@ -142,7 +146,7 @@ func (s *Service) pushTickets(ctx context.Context, ts ...Ticket) {
 	began := time.Now()
 	err := s.Queue.Push(ctx, ts...)
 	if err == nil {
-		s.pushed.note(began) // an absent Redis is no reason to refuse what the store can keep
+		s.pushes.note(began) // an absent Redis is no reason to refuse what the store can keep
 		return
 	}
 	s.Logger.WarnContext(ctx, "tasks wait for refill: queue not reachable", "tasks", len(ts), "error", err)
@@ -173,7 +177,7 @@ func isStoreFault(err error) bool {
 	return fault.KindOf(err) == fault.Unavailable || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// lag remembers how long the last push took.
+// lag remembers how long something took the last time.
 type lag struct {
 	mu    sync.Mutex
 	took  time.Duration
@@ -187,13 +191,17 @@ func (l *lag) note(began time.Time) {
 	l.took = l.ended.Sub(began)
 }
 
-// PushLag is how long inserted tasks wait for their queue now, as the last push
-// within a second tells. Submits are refused while it is long (invariant 6).
-func (s *Service) PushLag() time.Duration {
-	s.pushed.mu.Lock()
-	defer s.pushed.mu.Unlock()
-	if time.Since(s.pushed.ended) > time.Second {
+// now is what was noted within the last second, else zero.
+func (l *lag) now() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Since(l.ended) > time.Second {
 		return 0
 	}
-	return s.pushed.took
+	return l.took
 }
+
+// SubmitLag is how long submits wait now, in line for their turn or from their
+// insert until they are in their queue. While it is long they are refused
+// (invariant 6).
+func (s *Service) SubmitLag() time.Duration { return max(s.turns.now(), s.pushes.now()) }

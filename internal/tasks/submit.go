@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/firmlight/firmlight/internal/fault"
@@ -21,10 +22,30 @@ var (
 	errUnreachable = fault.New(fault.Unavailable, "store_unavailable", "The store does not answer; the task was not accepted.")
 )
 
+// submitPortion is how many tasks are submitted at a time, by all callers
+// together: so many are validated, inserted and enqueued before the next in line,
+// and the tasks that run find the processor and the store's writer free again soon
+// (invariant 6).
+const submitPortion = 40
+
 // Submit accepts specs for a group, each on its own; accepted tasks are durable
-// when it returns.
+// when it returns. Large submissions take turns with others.
 func (s *Service) Submit(ctx context.Context, user, group string, specs []Spec) []Outcome {
-	out := make([]Outcome, len(specs))
+	out := make([]Outcome, 0, len(specs))
+	for portion := range slices.Chunk(specs, submitPortion) {
+		out = append(out, s.submitPortion(ctx, user, group, portion)...)
+	}
+	return out
+}
+
+// submitPortion is Submit for what goes through at once.
+func (s *Service) submitPortion(ctx context.Context, user, group string, specs []Spec) []Outcome {
+	out, began := make([]Outcome, len(specs)), time.Now()
+	if err := s.submits.Acquire(ctx, int64(len(specs))); err != nil {
+		return failAll(out, err)
+	}
+	defer s.submits.Release(int64(len(specs)))
+	s.turns.note(began)
 	at := now()
 	keep, err := s.Retention(ctx, group)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	insertPortion = 100   // tasks of one operation, so that bulk work yields
+	insertPortion = 20    // tasks of one operation, so that bulk work yields
 	deletePortion = 200   // the same for removals
 	maxFind       = 10000 // most that Find returns
 )

@@ -13,8 +13,8 @@ import (
 )
 
 // Bounds of one transaction. Bulk work never shares one with other operations:
-// those wait for one portion of it at most, so that submitting does not hold up
-// what runs (invariant 6).
+// those wait for one of its operations and their commit, so that submitting does
+// not hold up what runs (invariant 6).
 const (
 	queueOps    = 4096 // waiting operations of each lane; more wait outside
 	batchOps    = 512  // urgent operations in one transaction
@@ -152,8 +152,8 @@ func (w *writer) loop() {
 	defer close(w.done)
 	for open := true; open; {
 		_, open = <-w.wake
-		for batch := w.take(); len(batch) > 0; batch = w.take() {
-			w.commit(batch)
+		for lane, ops := w.turn(); ops > 0; lane, ops = w.turn() {
+			batch := w.commit(lane, ops)
 			w.mu.Lock()
 			w.oldest = time.Time{}
 			w.mu.Unlock()
@@ -164,59 +164,68 @@ func (w *writer) loop() {
 	}
 }
 
-// take removes the next transaction's operations from one of the lanes; where
-// both wait they take turns.
-func (w *writer) take() []*op {
+// turn chooses the lane of the next transaction and how many of its operations
+// may go into it: where both wait they take turns. Zero: nothing waits.
+func (w *writer) turn() (lane, ops int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	nu, nb, rows := min(len(w.lanes[urgent]), batchOps), 0, 0
-	if w.bulkNext && len(w.lanes[bulk]) > 0 {
-		nu = 0
+	lane = urgent
+	if len(w.lanes[urgent]) == 0 || w.bulkNext && len(w.lanes[bulk]) > 0 {
+		lane = bulk
 	}
-	w.bulkNext = nu > 0
-	for nu == 0 && nb < len(w.lanes[bulk]) && rows < batchRows {
-		rows += w.lanes[bulk][nb].rows
-		nb++
-	}
-	batch := make([]*op, 0, nu+nb)
-	for lane, n := range [2]int{urgent: nu, bulk: nb} {
-		for _, o := range w.lanes[lane][:n] {
-			batch = append(batch, o)
-			<-w.room[lane]
-			if w.oldest.IsZero() || o.came.Before(w.oldest) {
-				w.oldest = o.came
-			}
-		}
-		rest := copy(w.lanes[lane], w.lanes[lane][n:])
-		clear(w.lanes[lane][rest:])
-		w.lanes[lane] = w.lanes[lane][:rest]
-	}
-	return batch
+	w.bulkNext = lane == urgent
+	return lane, min(len(w.lanes[lane]), batchOps)
 }
 
-// commit runs the batch in one transaction. What fails alone keeps its own
-// error; where the transaction fails, all have that error.
-func (w *writer) commit(batch []*op) {
+// next takes one more operation into the lane's transaction, which has so many
+// rows by now; nil when it is full. Bulk work makes room as soon as something
+// urgent waits.
+func (w *writer) next(lane, rows int) *op {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if lane == bulk && rows > 0 && (rows >= batchRows || len(w.lanes[urgent]) > 0) {
+		return nil
+	}
+	o := w.lanes[lane][0]
+	w.lanes[lane][0] = nil
+	w.lanes[lane] = w.lanes[lane][1:]
+	<-w.room[lane]
+	if w.oldest.IsZero() || o.came.Before(w.oldest) {
+		w.oldest = o.came
+	}
+	return o
+}
+
+// commit runs up to so many operations of one lane in one transaction and returns
+// them. What fails alone keeps its own error; where the transaction fails, all
+// have that error.
+func (w *writer) commit(lane, ops int) (batch []*op) {
 	err := w.tx.exec1("BEGIN IMMEDIATE")
+	for rows := 0; len(batch) < ops; {
+		o := w.next(lane, rows)
+		if o == nil {
+			break
+		}
+		batch, rows = append(batch, o), rows+o.rows
+		if err != nil {
+			break // of BEGIN
+		}
+		if o.err = o.ctx.Err(); o.err == nil {
+			o.err = w.tx.op(o)
+		}
+		if err = w.tx.broken; err != nil {
+			break
+		}
+	}
 	if err == nil {
-		for _, o := range batch {
-			if o.err = o.ctx.Err(); o.err == nil {
-				o.err = w.tx.op(o)
-			}
-			if err = w.tx.broken; err != nil {
-				break
-			}
-		}
-		if err == nil {
-			err = w.tx.flushStats()
-		}
-		if err == nil {
-			err = w.tx.exec1("COMMIT")
-		}
+		err = w.tx.flushStats()
+	}
+	if err == nil {
+		err = w.tx.exec1("COMMIT")
 	}
 	w.tx.stats.reset()
 	if err == nil {
-		return
+		return batch
 	}
 	w.tx.broken = nil
 	w.log.Error("write transaction failed", "operations", len(batch), "error", err)
@@ -226,6 +235,7 @@ func (w *writer) commit(batch []*op) {
 	if err := w.tx.exec1("ROLLBACK"); err != nil {
 		w.log.Debug("rollback", "error", err) // SQLite may have rolled back by itself
 	}
+	return batch
 }
 
 // writeTx is the transaction under way, for one operation at a time. Statements

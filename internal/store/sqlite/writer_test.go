@@ -113,7 +113,7 @@ func waiting(t *testing.T, db *DB, n int) {
 	}
 }
 
-// TestBulkWorkTakesTurns: what runs waits for one portion of bulk work at most,
+// TestBulkWorkTakesTurns: what runs waits for one operation of bulk work at most,
 // and bulk work for one transaction of the others.
 func TestBulkWorkTakesTurns(t *testing.T) {
 	db := openTest(t)
@@ -138,7 +138,7 @@ func TestBulkWorkTakesTurns(t *testing.T) {
 		waiting(t, db, n)
 	}
 	for range 3 {
-		add("bulk", batchRows)
+		add("bulk", bulkMinRows)
 	}
 	for range 2 {
 		add("urgent", 1)
