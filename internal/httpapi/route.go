@@ -24,12 +24,15 @@ const bodyTimeout = 60 * time.Second
 type access struct {
 	kinds []auth.Kind // nil: anybody
 	scope auth.Scope  // what an API token needs
+	admin bool        // only administrators of the installation
 }
 
-// public is for everybody, session for a person who logged in.
+// public is for everybody, session for a person who logged in, admin for an
+// administrator who did.
 var (
 	public  = access{}
 	session = access{kinds: []auth.Kind{auth.KindSession}}
+	admin   = access{kinds: []auth.Kind{auth.KindSession}, admin: true}
 )
 
 // user is a person, or an API token of theirs with the scope (empty: any).
@@ -48,7 +51,11 @@ func (x access) String() string {
 			names[i] += " (" + string(x.scope) + ")"
 		}
 	}
-	return "token: " + strings.Join(names, ", ")
+	who := "token: " + strings.Join(names, ", ")
+	if x.admin {
+		who += " of an administrator"
+	}
+	return who
 }
 
 // route is one operation of the API.
@@ -125,7 +132,13 @@ func (a *API) authenticate(ctx context.Context, token string, x access) error {
 		return err
 	}
 	requestFrom(ctx).caller = &c
-	return c.Allowed(x.scope, x.kinds...)
+	if err := c.Allowed(x.scope, x.kinds...); err != nil {
+		return err
+	}
+	if x.admin && !c.Admin {
+		return auth.ErrNotAdmin
+	}
+	return nil
 }
 
 // bearer returns the token of an Authorization header, or "".
