@@ -208,14 +208,12 @@ func (w *writer) commit(lane, ops int) (batch []*op) {
 		}
 		batch, rows = append(batch, o), rows+o.rows
 		if err != nil {
-			break // of BEGIN
+			continue // there is no transaction: what would have been in it fails with it
 		}
 		if o.err = o.ctx.Err(); o.err == nil {
 			o.err = w.tx.op(o)
 		}
-		if err = w.tx.broken; err != nil {
-			break
-		}
+		err = w.tx.broken
 	}
 	if err == nil {
 		err = w.tx.flushStats()
