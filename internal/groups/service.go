@@ -20,6 +20,8 @@ type Service struct {
 	store Store
 	users Users
 	now   func() time.Time
+
+	listeners listeners
 }
 
 // NewService makes a Service; now tells the time.
@@ -135,7 +137,14 @@ func (s *Service) Invite(ctx context.Context, c auth.Caller, group, username str
 		ID: newID(), Group: group, GroupName: m.Name, User: u.ID, Username: u.Username,
 		InvitedBy: c.UserID, InvitedByName: c.Username, CreatedAt: s.now(),
 	}
-	return i, s.store.InsertInvitation(ctx, i)
+	if err := s.store.InsertInvitation(ctx, i); err != nil {
+		return Invitation{}, err
+	}
+	s.listeners.tell(Event{
+		Type: Invited, Group: Ref{m.ID, m.Name}, Actor: Ref{c.UserID, c.Username}, User: Ref{u.ID, u.Username},
+		Role: auth.Member, At: i.CreatedAt,
+	})
+	return i, nil
 }
 
 // Invitations lists those to the caller, oldest first, after the id after. A
