@@ -48,6 +48,7 @@ type API struct {
 	deps    Deps
 	mux     *http.ServeMux
 	huma    huma.API
+	raws    []string // patterns of the routes that huma does not know
 	handler http.Handler
 }
 

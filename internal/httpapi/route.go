@@ -96,6 +96,7 @@ func handle[I, O any](a *API, r route, h func(context.Context, *I) (*O, error)) 
 // raw registers a plain handler (sockets, streams); an error it returns before
 // it has answered becomes a problem. The pattern is net/http's.
 func (a *API) raw(pattern string, x access, h func(http.ResponseWriter, *http.Request) error) {
+	a.raws = append(a.raws, pattern)
 	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		err := a.authenticate(r.Context(), bearer(r.Header.Get("Authorization")), x)
 		if err == nil {

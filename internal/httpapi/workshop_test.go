@@ -34,6 +34,7 @@ type workshop struct {
 	url       string
 	store     *sqlite.DB
 	auth      *auth.Service
+	authWith  auth.Options // what auth was made with
 	groups    *groups.Service
 	tasks     *tasks.Service
 	live      *live.Hub
@@ -64,12 +65,13 @@ func newWorkshop(t *testing.T) *workshop {
 	if w.store, err = sqlite.Open(t.Context(), t.TempDir(), log); err != nil {
 		t.Fatal(err)
 	}
-	if w.auth, err = auth.NewService(auth.Options{
+	w.authWith = auth.Options{
 		Store: w.store, Memberships: w.store, Throttle: auth.NewThrottle(time.Now), Secret: []byte(strings.Repeat("s", 32)),
 		AccessTTL: 15 * time.Minute, RefreshTTL: time.Hour,
 		Hash: auth.HashParams{MemoryKiB: 8, Iterations: 1, Parallelism: 1}, HashesAtOnce: 2, Registration: true,
 		Now: time.Now, Log: log,
-	}); err != nil {
+	}
+	if w.auth, err = auth.NewService(w.authWith); err != nil {
 		t.Fatal(err)
 	}
 	w.groups = groups.NewService(w.store, w.store, time.Now)
