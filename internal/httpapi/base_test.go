@@ -149,9 +149,9 @@ func TestClientAddress(t *testing.T) {
 func TestAccessLog(t *testing.T) {
 	s := newSite(t)
 	ada := s.register("ada")
-	s.ok(http.StatusOK, nil, "GET", "/api/v1/me?limit=1", nil, ada.as())
+	s.ok(http.StatusOK, nil, "GET", "/api/v1/groups?limit=1", nil, ada.as())
 	log := s.log.String()
-	for _, want := range []string{"level=DEBUG", "method=GET", "path=/api/v1/me ", "status=200", "user_id=" + ada.ID, "request_id="} {
+	for _, want := range []string{"level=DEBUG", "method=GET", "path=/api/v1/groups ", "status=200", "user_id=" + ada.ID, "request_id="} {
 		if !strings.Contains(log, want) {
 			t.Errorf("log lacks %s: %s", want, log)
 		}

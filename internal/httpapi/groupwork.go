@@ -61,8 +61,7 @@ func (a *API) listWorkers(ctx context.Context, in *listOfGroupRequest) (*workerL
 	if err != nil {
 		return nil, err
 	}
-	rows := workersOf(sessions, owned)
-	rows = rows[slices.IndexFunc(append(rows, Worker{ID: "~"}), func(w Worker) bool { return w.ID > after }):]
+	rows := slices.DeleteFunc(workersOf(sessions, owned), func(w Worker) bool { return w.ID <= after })
 	return &workerList{Body: listOf(rows, in.Limit,
 		func(w Worker) string { return w.ID }, func(w Worker) Worker { return w })}, nil
 }

@@ -110,10 +110,10 @@ type docOperation struct {
 	Security    []map[string][]string
 	Parameters  []struct {
 		Name, In string
-		Required bool
 	}
 	RequestBody *struct {
-		Content map[string]any
+		Required bool
+		Content  map[string]struct{ Schema schema }
 	}
 }
 

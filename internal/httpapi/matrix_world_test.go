@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -262,10 +261,19 @@ func (op operation) maker(i int, param string) string {
 // address returns the operation's path with the ids of things.
 func (w *world) address(op operation) string {
 	w.Helper()
+	var ids []string
+	for i, param := range op.params() {
+		ids = append(ids, w.thing(op.maker(i, param)))
+	}
+	return op.with(ids)
+}
+
+// with returns the operation's path with an id for each of its params.
+func (op operation) with(ids []string) string {
 	path := op.path
 	for i, param := range op.params() {
 		before, _, _ := strings.Cut(param, "/")
-		path = strings.Replace(path, param, before+"/"+w.thing(op.maker(i, param)), 1)
+		path = strings.Replace(path, param, before+"/"+ids[i], 1)
 	}
 	return path
 }
@@ -289,27 +297,37 @@ func (w *world) forget(op operation) {
 // call makes the operation's call with a token.
 func (w *world) call(op operation, token string) answer {
 	w.Helper()
-	var body any
+	return w.send(op.method, w.address(op), token, w.body(op))
+}
+
+// body returns what the operation's call sends.
+func (w *world) body(op operation) any {
 	if f, ok := bodies[op.id]; ok {
-		body = f(w)
+		return f(w)
 	}
-	return w.send(op.method, w.address(op), token, body)
+	return nil
 }
 
 // send sends one request; body is a form as a string, or a value as JSON.
 func (w *world) send(method, path, token string, body any) answer {
 	w.Helper()
-	var r io.Reader
-	contentType := "application/json"
 	if form, ok := body.(string); ok {
-		r, contentType = strings.NewReader(form), "application/x-www-form-urlencoded"
-	} else if body != nil {
-		data, err := json.Marshal(body)
-		r = bytes.NewReader(must(w, data, err))
+		return w.sendText(method, path, token, "application/x-www-form-urlencoded", form)
 	}
-	rq, err := http.NewRequestWithContext(w.Context(), method, w.url+path, r)
+	if body == nil {
+		return w.sendText(method, path, token, "", "")
+	}
+	data, err := json.Marshal(body)
+	return w.sendText(method, path, token, "application/json", string(must(w, data, err)))
+}
+
+// sendText sends one request with a body as it is; sockets are opened, and
+// closed once the answer is there.
+func (w *world) sendText(method, path, token, contentType, body string) answer {
+	w.Helper()
+	rq, err := http.NewRequestWithContext(w.Context(), method, w.url+path, strings.NewReader(body))
 	must(w, rq, err)
-	if body != nil {
+	if contentType != "" {
 		rq.Header.Set("Content-Type", contentType)
 	}
 	if token != "" {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -118,8 +119,11 @@ func humaProblem(status int, msg string, errs []error) *Problem {
 			continue
 		}
 		field := d.ErrorDetail()
-		if field.Message == errNesting.Error() {
+		switch {
+		case field.Message == errNesting.Error():
 			p.Status = http.StatusUnprocessableEntity // a limit other than size
+		case strings.HasPrefix(field.Message, huma.ErrUnknownContentType.Error()):
+			p.Status = http.StatusUnsupportedMediaType // also where the handler validates
 		}
 		if len(p.Errors) < maxProblems {
 			p.Errors = append(p.Errors, fault.Field{Field: field.Location, Message: field.Message})

@@ -83,6 +83,8 @@ func handle[I, O any](a *API, r route, h func(context.Context, *I) (*O, error)) 
 		MaxBodyBytes:    r.maxBody + 1, // huma refuses a body of exactly this size
 		BodyReadTimeout: bodyTimeout, SkipValidateBody: r.skipSchema,
 		Middlewares: huma.Middlewares{a.authorize(r.access)},
+		// A filter with a slip of the pen must not find everything.
+		RejectUnknownQueryParameters: strings.HasPrefix(r.path, "/api/"),
 	}
 	if r.submits {
 		op.Middlewares = append(op.Middlewares, a.admit)
