@@ -123,10 +123,7 @@ func (b badInput) validBody() string {
 func (b badInput) paths() {
 	for i := range b.op.params() {
 		for _, bad := range badIDs {
-			var ids []string
-			for j, param := range b.op.params() {
-				ids = append(ids, b.thing(b.op.maker(j, param)))
-			}
+			ids := b.ids(b.op)
 			ids[i] = bad
 			b.try("id "+bad, b.op.with(ids), jsonType, b.validBody(), 404, 422, 429)
 		}

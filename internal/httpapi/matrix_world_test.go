@@ -54,7 +54,8 @@ var things = map[string]func(w *world) string{
 	"list-children": func(w *world) string {
 		return w.newTask(`{"kind":"echo","inputs":[1,2]}`)
 	},
-	"guest": func(w *world) string { return w.newPerson("guest").name },
+	"member": func(w *world) string { return w.person("member").id },
+	"guest":  func(w *world) string { return w.newPerson("guest").name },
 }
 
 func ended(w *world) string {
@@ -258,14 +259,20 @@ func (op operation) maker(i int, param string) string {
 	return param
 }
 
-// address returns the operation's path with the ids of things.
-func (w *world) address(op operation) string {
+// ids returns what the operation's path names.
+func (w *world) ids(op operation) []string {
 	w.Helper()
 	var ids []string
 	for i, param := range op.params() {
 		ids = append(ids, w.thing(op.maker(i, param)))
 	}
-	return op.with(ids)
+	return ids
+}
+
+// address returns the operation's path with the ids of things.
+func (w *world) address(op operation) string {
+	w.Helper()
+	return op.with(w.ids(op))
 }
 
 // with returns the operation's path with an id for each of its params.
