@@ -31,6 +31,8 @@ import (
 // difference. An API token that has what it needs answers as its owner would.
 // Expired and revoked tokens, and those of disabled users, answer as anon.
 //
+// Lines with a ? are those of the contract whose route has not been merged yet.
+//
 // A new route needs a line here, where it fits best; what it needs in its path
 // or body, by default nothing, is in things and bodies of matrix_world_test.go.
 const rights = `
@@ -87,6 +89,48 @@ alive                   200  200      200    200    200  200   200   200   200  
 ready                   200  200      200    200    200  200   200   200   200    200    200      public
 GET:/api/openapi.json   200  200      200    200    200  200   200   200   200    200    200      public
 GET:/api/docs           200  200      200    200    200  200   200   200   200    200    200      public
+
+? DELETE:/api/v1/me                               401 204 204 204 204 204 204 409 403 403 403 session
+? GET:/api/v1/me/sessions                         401 200 200 200 200 200 200 200 403 403 403 session
+? DELETE:/api/v1/me/sessions/{id}                 401 404 404 204 404 404 404 404 403 403 403 session
+? DELETE:/api/v1/groups/{id}                      401 404 403 403 403 403 204 404 403 403 404 groups:write
+? PUT:/api/v1/groups/{id}/star                    401 404 204 204 204 204 204 404 403 403 404 groups:write
+? DELETE:/api/v1/groups/{id}/star                 401 404 204 204 204 204 204 404 403 403 404 groups:write
+? POST:/api/v1/groups/{id}/leave                  401 404 204 204 204 204 204 404 403 403 404 groups:write
+? PATCH:/api/v1/groups/{id}/members/{user}        401 404 403 403 403 200 200 404 403 403 404 groups:write
+? DELETE:/api/v1/groups/{id}/members/{user}       401 404 403 403 403 204 204 404 403 403 404 groups:write
+? GET:/api/v1/groups/{id}/invitations             401 404 403 403 403 200 200 404 403 403 404 groups:read
+? DELETE:/api/v1/groups/{id}/invitations/{invitation} 401 404 403 403 403 204 204 404 403 403 404 groups:write
+? POST:/api/v1/invitations/accept-all             401 200 200 200 200 200 200 200 403 403 200 groups:write
+? POST:/api/v1/invitations/decline-all            401 200 200 200 200 200 200 200 403 403 200 groups:write
+? POST:/api/v1/groups/{id}/invite-links           401 404 403 403 403 201 201 404 403 403 404 groups:write
+? GET:/api/v1/groups/{id}/invite-links            401 404 403 403 403 200 200 404 403 403 404 groups:read
+? DELETE:/api/v1/groups/{id}/invite-links/{link}  401 404 403 403 403 204 204 404 403 403 404 groups:write
+? GET:/api/v1/invite-links/{code}                 200 200 200 200 200 200 200 200 200 200 200 public
+? POST:/api/v1/invite-links/{code}/join           401 200 409 409 409 409 409 200 403 403 403 groups:write
+? GET:/api/v1/workers                             401 200 200 200 200 200 200 200 403 403 200 tasks:read
+? GET:/api/v1/workers/{id}                        401 404 404 200 404 404 404 404 403 403 404 tasks:read
+? PATCH:/api/v1/workers/{id}                      401 404 404 200 404 404 404 404 403 403 404 tasks:write
+? DELETE:/api/v1/workers/{id}                     401 404 404 204 404 404 404 404 403 403 404 tasks:write
+? GET:/api/v1/workers/{id}/history                401 404 404 200 404 404 404 404 403 403 404 tasks:read
+? GET:/api/v1/notifications                       401 200 200 200 200 200 200 200 403 403 403 session
+? POST:/api/v1/notifications/read                 401 200 200 200 200 200 200 200 403 403 403 session
+? DELETE:/api/v1/notifications/{id}               401 404 404 204 404 404 404 404 403 403 403 session
+? GET:/api/v1/notifications/settings              401 200 200 200 200 200 200 200 403 403 403 session
+? PUT:/api/v1/notifications/settings              401 200 200 200 200 200 200 200 403 403 403 session
+? GET:/api/v1/admin/overview                      401 403 403 403 403 403 403 200 403 403 403 session
+? GET:/api/v1/admin/users                         401 403 403 403 403 403 403 200 403 403 403 session
+? PATCH:/api/v1/admin/users/{id}                  401 403 403 403 403 403 403 200 403 403 403 session
+? GET:/api/v1/admin/groups                        401 403 403 403 403 403 403 200 403 403 403 session
+? GET:/api/v1/admin/workers                       401 403 403 403 403 403 403 200 403 403 403 session
+? POST:/api/v1/admin/workers/{id}/disconnect      401 403 403 403 403 403 403 204 403 403 403 session
+? GET:/api/v1/admin/queues                        401 403 403 403 403 403 403 200 403 403 403 session
+? POST:/api/v1/admin/queues:pause                 401 403 403 403 403 403 403 204 403 403 403 session
+? POST:/api/v1/admin/queues:resume                401 403 403 403 403 403 403 204 403 403 403 session
+? POST:/api/v1/admin/queues:empty                 401 403 403 403 403 403 403 200 403 403 403 session
+? GET:/api/v1/admin/audit                         401 403 403 403 403 403 403 200 403 403 403 session
+? GET:/api/v1/admin/audit/export                  401 403 403 403 403 403 403 200 403 403 403 session
+? GET:/metrics                                    401 403 403 403 403 403 403 200 403 403 403 metrics
 `
 
 // howToAdd is what somebody reads whose new route fails the test.
@@ -135,6 +179,10 @@ func operations(t *testing.T) []operation {
 		for _, method := range slices.Sorted(maps.Keys(doc.Paths[path])) {
 			op := doc.Paths[path][method]
 			all = append(all, operation{id: op.OperationID, method: strings.ToUpper(method), path: path, doc: op})
+			// A line planned by its path is used until it has the route's id.
+			if last := &all[len(all)-1]; planned(last.method + ":" + path) {
+				last.id = last.method + ":" + path
+			}
 		}
 	}
 	for _, pattern := range httpapi.RawRoutes() {
@@ -144,10 +192,13 @@ func operations(t *testing.T) []operation {
 	return all
 }
 
+func planned(name string) bool { return strings.Contains(rights, "\n? "+name+" ") }
+
 // line is one of rights.
 type line struct {
-	status map[string]int // by column
-	needs  string
+	status  map[string]int // by column
+	needs   string
+	planned bool
 }
 
 // parseRights returns the lines by operation id.
@@ -156,6 +207,7 @@ func parseRights(t *testing.T) map[string]line {
 	lines := map[string]line{}
 	var columns []string
 	for text := range strings.Lines(rights) {
+		text, isPlanned := strings.CutPrefix(text, "? ")
 		words := strings.Fields(text)
 		switch {
 		case len(words) == 0:
@@ -166,7 +218,7 @@ func parseRights(t *testing.T) map[string]line {
 		case len(words) != len(columns) || lines[words[0]].needs != "":
 			t.Fatalf("%q has not the columns %v, or is there twice", text, columns)
 		}
-		l := line{status: map[string]int{}, needs: words[len(words)-1]}
+		l := line{status: map[string]int{}, needs: words[len(words)-1], planned: isPlanned}
 		for i := 1; i < len(words)-1; i++ {
 			status, err := strconv.Atoi(words[i])
 			if err != nil || status == http.StatusBadRequest || status == http.StatusUnprocessableEntity || status >= 500 {
@@ -266,8 +318,8 @@ func TestAuthorizationMatrix(t *testing.T) {
 			}
 		})
 	}
-	for id := range lines {
-		if !known[id] {
+	for id, l := range lines {
+		if !known[id] && !l.planned {
 			t.Errorf("%s is in the matrix, and no route", id)
 		}
 	}

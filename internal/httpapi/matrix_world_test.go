@@ -54,14 +54,39 @@ var things = map[string]func(w *world) string{
 	"list-children": func(w *world) string {
 		return w.newTask(`{"kind":"echo","inputs":[1,2]}`)
 	},
-	"member": func(w *world) string { return w.person("member").id },
-	"guest":  func(w *world) string { return w.newPerson("guest").name },
+	"sessions/{id}": func(w *world) string {
+		p, err := w.auth.Login(w.Context(), w.person("member").name, password, localhost)
+		must(w, p, err)
+		list := into[struct{ Items []struct{ ID string } }](someone{w.workshop, "", p.AccessToken}.get("/api/v1/me/sessions"), http.StatusOK)
+		return list.Items[0].ID
+	},
+	"users/{id}": func(w *world) string { return w.newPerson("guest").id },
+	"members/{user}": func(w *world) string {
+		guest := w.newPerson("guest")
+		guest.join(w.thing("groups/{id}"), auth.Member)
+		return guest.id
+	},
+	"invitations/{invitation}": func(w *world) string {
+		i, err := w.groups.Invite(w.Context(), auth.Caller{UserID: w.person("owner").id}, w.thing("groups/{id}"), w.newPerson("guest").name)
+		return must(w, i, err).ID
+	},
+	"invite-links/{link}": func(w *world) string { return w.newLink().ID },
+	"invite-links/{code}": func(w *world) string { return w.newLink().Code },
+	"member":              func(w *world) string { return w.person("member").id },
+	"guest":               func(w *world) string { return w.newPerson("guest").name },
 }
 
 func ended(w *world) string {
 	id := w.newTask(`{"kind":"echo"}`)
 	w.succeed(id, `1`)
 	return id
+}
+
+type newLink struct{ ID, Code string }
+
+// newLink makes an invite link of owner's.
+func (w *world) newLink() newLink {
+	return into[newLink](w.person("owner").post("/api/v1/groups/"+w.thing("groups/{id}")+"/invite-links", map[string]any{}), http.StatusCreated)
 }
 
 // bodies are what the calls send, by operation id; none for what is not here.
@@ -79,21 +104,35 @@ var bodies = map[string]func(w *world) any{
 		p, err := w.auth.Login(w.Context(), w.person("member").name, password, localhost)
 		return map[string]any{"refresh_token": must(w, p, err).RefreshToken}
 	},
-	"update-me":       func(w *world) any { return map[string]any{"email": w.newName("mail") + "@example.org"} },
-	"change-password": func(*world) any { return map[string]any{"old_password": password, "new_password": password} },
-	"create-token":    func(*world) any { return map[string]any{"name": "a", "kind": "api"} },
-	"create-group":    func(*world) any { return map[string]any{"name": "a group"} },
-	"update-group":    func(*world) any { return map[string]any{"name": "another name"} },
-	"invite":          func(w *world) any { return map[string]any{"username": w.thing("guest")} },
-	"submit-task":     func(*world) any { return map[string]any{"kind": "echo"} },
-	"submit-tasks":    func(*world) any { return map[string]any{"tasks": []any{map[string]any{"kind": "echo"}}} },
-	"cancel-tasks":    func(*world) any { return map[string]any{"filter": map[string]any{}} },
-	"retry-tasks":     func(*world) any { return map[string]any{"filter": map[string]any{}} },
-	"POST:/setup":     func(*world) any { return "code=x" },
+	"update-me":         func(w *world) any { return map[string]any{"email": w.newName("mail") + "@example.org"} },
+	"change-password":   func(*world) any { return map[string]any{"old_password": password, "new_password": password} },
+	"create-token":      func(*world) any { return map[string]any{"name": "a", "kind": "api"} },
+	"create-group":      func(*world) any { return map[string]any{"name": "a group"} },
+	"update-group":      func(*world) any { return map[string]any{"name": "another name"} },
+	"invite":            func(w *world) any { return map[string]any{"username": w.thing("guest")} },
+	"submit-task":       func(*world) any { return map[string]any{"kind": "echo"} },
+	"submit-tasks":      func(*world) any { return map[string]any{"tasks": []any{map[string]any{"kind": "echo"}}} },
+	"cancel-tasks":      func(*world) any { return map[string]any{"filter": map[string]any{}} },
+	"retry-tasks":       func(*world) any { return map[string]any{"filter": map[string]any{}} },
+	"DELETE:/api/v1/me": func(*world) any { return map[string]any{"password": password} },
+	"PATCH:/api/v1/groups/{id}/members/{user}": func(*world) any { return map[string]any{"role": "viewer"} },
+	"POST:/api/v1/groups/{id}/invite-links":    func(*world) any { return map[string]any{} },
+	"PATCH:/api/v1/workers/{id}":               func(*world) any { return map[string]any{"paused": true} },
+	"POST:/api/v1/notifications/read":          func(*world) any { return map[string]any{"all": true} },
+	"PUT:/api/v1/notifications/settings":       func(*world) any { return map[string]any{"off": []any{}} },
+	"PATCH:/api/v1/admin/users/{id}":           func(*world) any { return map[string]any{"disabled": true} },
+	"POST:/api/v1/admin/queues:pause":          queue,
+	"POST:/api/v1/admin/queues:resume":         queue,
+	"POST:/api/v1/admin/queues:empty": func(w *world) any {
+		return map[string]any{"group": w.thing("groups/{id}"), "kind": "echo", "confirm": true}
+	},
+	"POST:/setup": func(*world) any { return "code=x" },
 }
 
+func queue(w *world) any { return map[string]any{"group": w.thing("groups/{id}"), "kind": "echo"} }
+
 // endsPeople are the operations after which the caller has to be made anew.
-var endsPeople = map[string]bool{"logout": true, "logout-all": true}
+var endsPeople = map[string]bool{"logout": true, "logout-all": true, "DELETE:/api/v1/me": true}
 
 // localhost is where the calls come from.
 var localhost = netip.MustParseAddr("127.0.0.1")
