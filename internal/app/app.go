@@ -163,10 +163,10 @@ func (a *App) wire(ctx context.Context) error {
 		},
 		OnResume: a.control.resumed,
 	})
-	a.control.hub = a.hub
-	a.auth.OnTokenRevoked(a.control.revoked)
-	a.auth.OnTokenRevoked(a.live.Revoke)
-	a.auth.OnSessionEnded(a.live.Revoke)
+	a.control.hub, a.control.auth = a.hub, a.auth
+	a.auth.OnRevoked(a.hub.Revoke)
+	a.auth.OnRevoked(a.live.Revoke)
+	a.auth.OnRevokedHere(a.control.revoked)
 	a.dispatcher = dispatch.New(dispatch.Options{
 		Queue: q, Slots: dispatch.SlotsOf[*workers.Slot](a.hub), Tasks: a.tasks, Server: a.id, Logger: a.log,
 	})
@@ -250,7 +250,7 @@ func (a *App) startParts(ctx context.Context) error {
 			Stop(context.Context) error
 		}
 	}{
-		{"live", a.live}, {"stats", a.stats}, {"tasks", a.tasks}, {"control", a.control}, {"failover", a.failover},
+		{"auth", a.auth}, {"live", a.live}, {"stats", a.stats}, {"tasks", a.tasks}, {"control", a.control}, {"failover", a.failover},
 		{"dispatcher", a.dispatcher}, {"workers", a.hub},
 	} {
 		if err := p.part.Start(ctx); err != nil {

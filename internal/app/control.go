@@ -10,20 +10,22 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
-	"github.com/firmlight/firmlight/protocol"
 )
 
 // control reaches worker sessions on whichever server they are: at once where
 // they are here, by Redis pub/sub otherwise. A message that is lost costs time
-// only: cancels and resumes are healed by cron.
+// only: cancels and resumes are healed by cron, and each server asks the store
+// for revocations.
 type control struct {
 	redis    redis.UniversalClient
 	server   string
 	sessions workers.Store
 	log      *slog.Logger
-	hub      *workers.Hub // set before Start
+	hub      *workers.Hub  // set before Start
+	auth     *auth.Service // the same
 	out      chan order   // to the other servers; full: dropped
 
 	mu     sync.Mutex // guards cancel
@@ -39,15 +41,15 @@ const (
 	maxOrders      = 1024 // that wait for Redis
 )
 
-// order is one message to the other servers. One field of Cancel, Evict and
-// Token is set.
+// order is one message to the other servers. One field of Cancel, Session and
+// Revoked is set.
 type order struct {
 	From    string     `json:"from"`
 	Cancel  tasks.Task `json:"cancel,omitzero"`
 	Reason  string     `json:"reason,omitempty"`
 	Session string     `json:"session,omitempty"` // resumed elsewhere, with this epoch
 	Epoch   int64      `json:"epoch,omitempty"`
-	Token   string     `json:"token,omitempty"` // revoked
+	Revoked []string   `json:"revoked,omitempty"` // sessions, tokens and users
 }
 
 func newControl(c redis.UniversalClient, server string, sessions workers.Store, log *slog.Logger) *control {
@@ -113,8 +115,8 @@ func (c *control) obey(ctx context.Context, payload string) {
 		c.hub.Cancel(o.Cancel, o.Reason)
 	case o.Session != "":
 		c.hub.Evict(o.Session, o.Epoch)
-	case o.Token != "":
-		c.hub.CloseToken(o.Token, protocol.CloseUnauthorized)
+	case len(o.Revoked) > 0:
+		c.auth.Revoked(o.Revoked...)
 	}
 }
 
@@ -153,11 +155,8 @@ func (c *control) resumed(session string, epoch int64) {
 	c.publish(order{Session: session, Epoch: epoch})
 }
 
-// revoked closes the sessions of a token, here and elsewhere.
-func (c *control) revoked(token string) {
-	c.hub.CloseToken(token, protocol.CloseUnauthorized)
-	c.publish(order{Token: token})
-}
+// revoked tells the other servers what ended here.
+func (c *control) revoked(ids ...string) { c.publish(order{Revoked: ids}) }
 
 // Connected returns the ids of the workers connected for a group and kind.
 func (c *control) Connected(ctx context.Context, group, kind string) ([]string, error) {

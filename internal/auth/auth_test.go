@@ -47,10 +47,14 @@ type fixture struct {
 
 var (
 	ctx  = context.Background()
-	home = netip.MustParseAddr("192.0.2.1")
+	home = client("192.0.2.1")
 )
 
 const password = "correct horse"
+
+func client(addr string) auth.Client {
+	return auth.Client{Address: netip.MustParseAddr(addr), UserAgent: "a browser"}
+}
 
 func setUp(t *testing.T, change ...func(*auth.Options)) *fixture {
 	t.Helper()
@@ -95,7 +99,7 @@ func newService(t *testing.T, o auth.Options) *auth.Service {
 
 func (f *fixture) register(name string) (auth.Pair, auth.Caller) {
 	f.t.Helper()
-	p, err := f.Register(ctx, auth.Registration{Username: name, Email: name + "@example.org", Password: password})
+	p, err := f.Register(ctx, auth.Registration{Username: name, Email: name + "@example.org", Password: password}, home)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -145,12 +149,12 @@ func TestRegistration(t *testing.T) {
 	if p.User.Username != "ada" || c.UserID != p.User.ID || c.Kind != auth.KindSession || c.Admin {
 		t.Errorf("pair of %+v, caller %+v", p.User, c)
 	}
-	_, err := f.Register(ctx, auth.Registration{Username: "ada", Email: "b@example.org", Password: password})
+	_, err := f.Register(ctx, auth.Registration{Username: "ada", Email: "b@example.org", Password: password}, home)
 	wantErr(t, "name", err, auth.ErrUsernameTaken)
-	_, err = f.Register(ctx, auth.Registration{Username: "bob", Email: " ADA@example.org ", Password: password})
+	_, err = f.Register(ctx, auth.Registration{Username: "bob", Email: " ADA@example.org ", Password: password}, home)
 	wantErr(t, "email in capitals", err, auth.ErrEmailTaken)
 	closed := setUp(t, func(o *auth.Options) { o.Registration = false })
-	_, err = closed.Register(ctx, auth.Registration{Username: "ada", Email: "ada@example.org", Password: password})
+	_, err = closed.Register(ctx, auth.Registration{Username: "ada", Email: "ada@example.org", Password: password}, home)
 	wantErr(t, "closed", err, auth.ErrClosed)
 }
 
@@ -228,7 +232,7 @@ func TestAnUnknownUserCostsAHashToo(t *testing.T) {
 func TestLoginThrottle(t *testing.T) {
 	f := setUp(t)
 	f.register("ada")
-	fail := func(login string, from netip.Addr) error {
+	fail := func(login string, from auth.Client) error {
 		_, err := f.Login(ctx, login, "wrong password", from)
 		return err
 	}
@@ -241,7 +245,7 @@ func TestLoginThrottle(t *testing.T) {
 	if !errors.As(err, &limited) || limited.Kind != fault.TooMany || limited.RetryAfter != 5*time.Minute-10*time.Second {
 		t.Fatalf("11th: %#v", err)
 	}
-	if _, err := f.Login(ctx, "ada", password, netip.MustParseAddr("192.0.2.2")); err != nil {
+	if _, err := f.Login(ctx, "ada", password, client("192.0.2.2")); err != nil {
 		t.Errorf("from elsewhere the account is locked: %v", err)
 	}
 	f.clock.add(limited.RetryAfter)
@@ -299,26 +303,26 @@ func TestRefresh(t *testing.T) {
 	f := setUp(t)
 	first, _ := f.register("ada")
 	f.clock.add(time.Minute)
-	second, err := f.Refresh(ctx, first.RefreshToken)
+	second, err := f.Refresh(ctx, first.RefreshToken, home)
 	if err != nil || second.RefreshToken == first.RefreshToken || second.AccessToken == first.AccessToken {
 		t.Fatalf("no new pair: %v", err)
 	}
 	f.caller(second.AccessToken)
 	f.clock.add(10 * time.Second) // two tabs
-	again, err := f.Refresh(ctx, first.RefreshToken)
+	again, err := f.Refresh(ctx, first.RefreshToken, home)
 	if err != nil || again.RefreshToken != second.RefreshToken || again.AccessToken != second.AccessToken {
 		t.Errorf("within the grace: not the same pair (%v)", err)
 	}
 	if again.ExpiresIn != 15*time.Minute-10*time.Second {
 		t.Errorf("expires in %s", again.ExpiresIn)
 	}
-	third, err := f.Refresh(ctx, second.RefreshToken)
+	third, err := f.Refresh(ctx, second.RefreshToken, home)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.Refresh(ctx, first.RefreshToken) // two generations old: no tab holds that
+	_, err = f.Refresh(ctx, first.RefreshToken, home) // two generations old: no tab holds that
 	wantErr(t, "reuse", err, auth.ErrBadRefresh)
-	_, err = f.Refresh(ctx, third.RefreshToken)
+	_, err = f.Refresh(ctx, third.RefreshToken, home)
 	wantErr(t, "the family after reuse", err, auth.ErrBadRefresh)
 	_, err = f.Authenticate(ctx, third.AccessToken)
 	wantErr(t, "its access token", err, auth.ErrUnauthenticated)
@@ -327,14 +331,14 @@ func TestRefresh(t *testing.T) {
 func TestLateReuseEndsTheSession(t *testing.T) {
 	f := setUp(t)
 	first, _ := f.register("ada")
-	second, err := f.Refresh(ctx, first.RefreshToken)
+	second, err := f.Refresh(ctx, first.RefreshToken, home)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.clock.add(auth.ReuseGrace + time.Millisecond)
-	_, err = f.Refresh(ctx, first.RefreshToken)
+	_, err = f.Refresh(ctx, first.RefreshToken, home)
 	wantErr(t, "late", err, auth.ErrBadRefresh)
-	_, err = f.Refresh(ctx, second.RefreshToken)
+	_, err = f.Refresh(ctx, second.RefreshToken, home)
 	wantErr(t, "the new one", err, auth.ErrBadRefresh)
 }
 
@@ -346,7 +350,7 @@ func TestTwoTabsAtOnce(t *testing.T) {
 	for i := range got {
 		wg.Go(func() {
 			var err error
-			if got[i], err = f.Refresh(ctx, first.RefreshToken); err != nil {
+			if got[i], err = f.Refresh(ctx, first.RefreshToken, home); err != nil {
 				t.Error(err)
 			}
 		})
@@ -373,7 +377,7 @@ func TestForgedAndExpiredTokens(t *testing.T) {
 		"other secret": forged.RefreshToken, "other generation": head + ".2" + mac, "access token": p.AccessToken,
 		"empty": "", "cut": p.RefreshToken[:len(p.RefreshToken)-2], "prefix only": "flr_",
 	} {
-		_, err := f.Refresh(ctx, token)
+		_, err := f.Refresh(ctx, token, home)
 		wantErr(t, "refresh with "+name, err, auth.ErrBadRefresh)
 	}
 	none := "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0." + strings.Split(p.AccessToken, ".")[1] + "."
@@ -388,7 +392,7 @@ func TestForgedAndExpiredTokens(t *testing.T) {
 	_, err = f.Authenticate(ctx, p.AccessToken)
 	wantErr(t, "expired access token", err, auth.ErrUnauthenticated)
 	f.clock.add(30 * 24 * time.Hour)
-	_, err = f.Refresh(ctx, p.RefreshToken)
+	_, err = f.Refresh(ctx, p.RefreshToken, home)
 	wantErr(t, "expired refresh token", err, auth.ErrBadRefresh)
 }
 
@@ -415,11 +419,11 @@ func TestPasswordChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantErr(t, "wrong old one", f.ChangePassword(ctx, c, "wrong password", "new password"), auth.ErrWrongPassword)
-	if err := f.ChangePassword(ctx, c, password, "short"); fault.KindOf(err) != fault.Invalid {
+	wantErr(t, "wrong old one", f.ChangePassword(ctx, c, "wrong password", "new password", home), auth.ErrWrongPassword)
+	if err := f.ChangePassword(ctx, c, password, "short", home); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("short one: %v", err)
 	}
-	if err := f.ChangePassword(ctx, c, password, "new password"); err != nil {
+	if err := f.ChangePassword(ctx, c, password, "new password", home); err != nil {
 		t.Fatal(err)
 	}
 	f.caller(mine.AccessToken)
@@ -436,9 +440,9 @@ func TestOldPasswordIsThrottled(t *testing.T) {
 	f := setUp(t)
 	_, c := f.register("ada")
 	for range 10 {
-		wantErr(t, "guess", f.ChangePassword(ctx, c, "wrong password", "new password"), auth.ErrWrongPassword)
+		wantErr(t, "guess", f.ChangePassword(ctx, c, "wrong password", "new password", home), auth.ErrWrongPassword)
 	}
-	if err := f.ChangePassword(ctx, c, password, "new password"); fault.KindOf(err) != fault.TooMany {
+	if err := f.ChangePassword(ctx, c, password, "new password", home); fault.KindOf(err) != fault.TooMany {
 		t.Errorf("11th: %v", err)
 	}
 }
@@ -484,9 +488,9 @@ func TestNothingSecretIsLoggedOrStored(t *testing.T) {
 	p, c := f.register("ada")
 	_, secret := f.token(c, auth.NewToken{Kind: auth.KindWorker})
 	_, _ = f.WorkerIdentity(ctx, secret)
-	second, _ := f.Refresh(ctx, p.RefreshToken)
+	second, _ := f.Refresh(ctx, p.RefreshToken, home)
 	f.clock.add(time.Minute)
-	_, _ = f.Refresh(ctx, p.RefreshToken) // logs the reuse
+	_, _ = f.Refresh(ctx, p.RefreshToken, home) // logs the reuse
 	if !strings.Contains(f.log.String(), "session ended") {
 		t.Errorf("the reuse was not logged: %s", f.log)
 	}

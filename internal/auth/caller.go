@@ -2,6 +2,7 @@ package auth
 
 import (
 	"slices"
+	"time"
 
 	"github.com/firmlight/firmlight/internal/fault"
 )
@@ -44,9 +45,10 @@ type Caller struct {
 	// SessionID is set for KindSession, TokenID for the others.
 	SessionID string
 	TokenID   string
-	Scopes    []Scope  // of an API token
-	Groups    []string // what a token is limited to; nil: every group of the user
-	DeviceID  string   // what a device token is bound to; empty: any
+	Scopes    []Scope   // of an API token
+	Groups    []string  // what a token is limited to; nil: every group of the user
+	DeviceID  string    // what a device token is bound to; empty: any
+	ExpiresAt time.Time // of the bearer token; zero: never
 }
 
 // Faults of a bearer token.

@@ -73,6 +73,12 @@ func (h *hasher) matches(ctx context.Context, password, hash string) (bool, erro
 	return argon2id.ComparePasswordAndHash(password, hash)
 }
 
+// current reports whether a hash was made with today's parameters.
+func (h *hasher) current(hash string) bool {
+	params, _, _, err := argon2id.DecodeHash(hash)
+	return err == nil && *params == *h.params
+}
+
 func (h *hasher) enter(ctx context.Context) error {
 	defer h.waiting.Add(-1)
 	if h.waiting.Add(1) > maxWaiting {

@@ -7,8 +7,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"log/slog"
-	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +26,8 @@ type Store interface {
 type Memberships interface {
 	// RolesOf returns the user's role by group id; empty for nobody known.
 	RolesOf(ctx context.Context, user string) (map[string]Role, error)
+	// GroupCounts returns in how many groups each of the users is.
+	GroupCounts(ctx context.Context, users []string) (map[string]int, error)
 }
 
 // Options is what a Service needs; everything is required.
@@ -52,10 +52,13 @@ type Service struct {
 	signer signer
 	cache  *callerCache
 
-	mu        sync.Mutex
-	onRevoked []func(tokenID string)   // guarded by mu
-	onEnded   []func(sessionID string) // guarded by mu
-	setupCode string                   // empty: none, or used; guarded by mu
+	mu            sync.Mutex // guards what follows
+	onRevoked     []func(ids ...string)
+	onRevokedHere []func(ids ...string)
+	setupCode     string          // empty: none, or used
+	uses          map[string]bool // sessions and tokens, to be written
+	cancel        context.CancelFunc
+	watching      sync.WaitGroup
 }
 
 const minSecret = 32
@@ -72,13 +75,13 @@ func NewService(o Options) (*Service, error) {
 	now := o.Now
 	o.Now = func() time.Time { return now().UTC().Truncate(time.Millisecond) }
 	return &Service{
-		opt: o, hasher: h, signer: newSigner(o.Secret, o.AccessTTL), cache: newCallerCache(),
+		opt: o, hasher: h, signer: newSigner(o.Secret, o.AccessTTL), cache: newCallerCache(), uses: map[string]bool{},
 	}, nil
 }
 
 // Register makes a user and logs them in: ErrClosed, ErrUsernameTaken,
 // ErrEmailTaken, or a fault with the wrong fields.
-func (s *Service) Register(ctx context.Context, r Registration) (Pair, error) {
+func (s *Service) Register(ctx context.Context, r Registration, from Client) (Pair, error) {
 	if !s.opt.Registration {
 		return Pair{}, ErrClosed
 	}
@@ -86,7 +89,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (Pair, error) {
 	if err != nil {
 		return Pair{}, err
 	}
-	return s.newSession(ctx, u)
+	return s.newSession(ctx, u, from)
 }
 
 func (s *Service) addUser(ctx context.Context, r Registration, admin bool) (User, error) {
@@ -103,28 +106,42 @@ func (s *Service) addUser(ctx context.Context, r Registration, admin bool) (User
 	return u, s.opt.Store.InsertUser(ctx, u)
 }
 
-// Login checks a password: ErrBadCredentials, or a fault of kind TooMany after
-// too many failures from addr.
-func (s *Service) Login(ctx context.Context, login, password string, addr netip.Addr) (Pair, error) {
-	login = strings.ToLower(strings.TrimSpace(login))
-	byAddress := "login " + addr.String()
-	byLogin := byAddress + " " + login
-	if err := s.take(byAddress, failsPerAddress); err != nil {
-		return Pair{}, err
-	}
-	if err := s.take(byLogin, failsPerLogin); err != nil {
-		s.opt.Throttle.GiveBack(byAddress) // refused unseen: no further failure
-		return Pair{}, err
-	}
-	u, err := s.checkLogin(ctx, login, password)
-	if !errors.Is(err, ErrBadCredentials) {
-		s.opt.Throttle.GiveBack(byLogin)
-		s.opt.Throttle.GiveBack(byAddress)
+// Login checks a password: ErrBadCredentials, ErrDisabled after the right one, or
+// a fault of kind TooMany after too many failures from there.
+func (s *Service) Login(ctx context.Context, login, password string, from Client) (Pair, error) {
+	u, err := s.passwordOf(ctx, login, password, from)
+	if err == nil && u.Disabled {
+		err = ErrDisabled
 	}
 	if err != nil {
 		return Pair{}, err
 	}
-	return s.newSession(ctx, u)
+	if u, err = s.upgrade(ctx, u, password); err != nil {
+		return Pair{}, err
+	}
+	return s.newSession(ctx, u, from)
+}
+
+// passwordOf returns whose login and password these are. Failures count for the
+// login from this address, and for the address: never for the account alone,
+// which anybody could lock.
+func (s *Service) passwordOf(ctx context.Context, login, password string, from Client) (User, error) {
+	login = cleanLogin(login)
+	byAddress := "login " + from.Address.String()
+	byLogin := byAddress + " " + login
+	if err := s.take(ctx, byAddress, failsPerAddress); err != nil {
+		return User{}, err
+	}
+	if err := s.take(ctx, byLogin, failsPerLogin); err != nil {
+		s.giveBack(ctx, byAddress) // refused unseen: no further failure
+		return User{}, err
+	}
+	u, err := s.checkLogin(ctx, login, password)
+	if !errors.Is(err, ErrBadCredentials) {
+		s.giveBack(ctx, byLogin)
+		s.giveBack(ctx, byAddress)
+	}
+	return u, err
 }
 
 // checkLogin takes the same time for an unknown user as for a wrong password.
@@ -147,8 +164,28 @@ func (s *Service) checkLogin(ctx context.Context, login, password string) (User,
 	return u, nil
 }
 
-func (s *Service) take(key string, limit int) error {
-	ok, wait := s.opt.Throttle.Take(key, limit, failWindow)
+// upgrade gives a user whose hash has other parameters than today's a new one of
+// the same password, which was just found right.
+func (s *Service) upgrade(ctx context.Context, u User, password string) (User, error) {
+	if s.hasher.current(u.PasswordHash) {
+		return u, nil
+	}
+	if err := checkPassword("body.password", &password); err != nil {
+		return User{}, err
+	}
+	hash, err := s.hasher.hash(ctx, password)
+	if err != nil {
+		return User{}, err
+	}
+	ok, err := s.opt.Store.SetPassword(ctx, u.ID, u.PasswordHash, hash)
+	if ok {
+		u.PasswordHash = hash
+	}
+	return u, err // not ok: another login, or a new password, was faster
+}
+
+func (s *Service) take(ctx context.Context, key string, limit int) error {
+	ok, wait := s.opt.Throttle.Take(ctx, key, limit, failWindow)
 	if ok {
 		return nil
 	}
@@ -157,49 +194,9 @@ func (s *Service) take(key string, limit int) error {
 	}
 }
 
-// UserByID returns ErrNoUser.
-func (s *Service) UserByID(ctx context.Context, id string) (User, error) {
-	return s.opt.Store.UserByID(ctx, id)
-}
-
-// ChangeEmail returns ErrEmailTaken or a fault with the field.
-func (s *Service) ChangeEmail(ctx context.Context, user, email string) error {
-	email, err := cleanEmail("body.email", email)
-	if err != nil {
-		return err
-	}
-	return s.opt.Store.SetEmail(ctx, user, email)
-}
-
-// ChangePassword asks for the old password (ErrWrongPassword) and ends all
-// other sessions of the caller.
-func (s *Service) ChangePassword(ctx context.Context, c Caller, old, replacement string) error {
-	if err := checkPassword("body.new_password", &replacement); err != nil {
-		return err
-	}
-	key := "password " + c.UserID
-	if err := s.take(key, failsPerPassword); err != nil {
-		return err
-	}
-	u, err := s.opt.Store.UserByID(ctx, c.UserID)
-	if err == nil {
-		_, err = s.checkLogin(ctx, u.Username, old)
-	}
-	if errors.Is(err, ErrBadCredentials) {
-		return ErrWrongPassword
-	}
-	s.opt.Throttle.GiveBack(key)
-	if err != nil {
-		return err
-	}
-	hash, err := s.hasher.hash(ctx, replacement)
-	if err != nil {
-		return err
-	}
-	if err := s.opt.Store.SetPassword(ctx, c.UserID, hash); err != nil {
-		return err
-	}
-	return s.endSessions(ctx, c.UserID, c.SessionID)
+// giveBack is done also for a client that did not wait for its answer.
+func (s *Service) giveBack(ctx context.Context, key string) {
+	s.opt.Throttle.GiveBack(context.WithoutCancel(ctx), key)
 }
 
 // Faults of the first administrator's setup.
@@ -229,9 +226,9 @@ func (s *Service) PrepareAdmin(ctx context.Context, configured *Registration) (s
 
 // Setup makes the first administrator and logs them in: ErrSetUp, ErrSetupCode,
 // or what Register returns.
-func (s *Service) Setup(ctx context.Context, code string, r Registration, addr netip.Addr) (Pair, error) {
-	key := "setup " + addr.String()
-	if err := s.take(key, failsPerAddress); err != nil {
+func (s *Service) Setup(ctx context.Context, code string, r Registration, from Client) (Pair, error) {
+	key := "setup " + from.Address.String()
+	if err := s.take(ctx, key, failsPerAddress); err != nil {
 		return Pair{}, err
 	}
 	has, err := s.opt.Store.HasAdmin(ctx)
@@ -251,8 +248,8 @@ func (s *Service) Setup(ctx context.Context, code string, r Registration, addr n
 		s.mu.Unlock()
 		return Pair{}, err
 	}
-	s.opt.Throttle.GiveBack(key)
-	return s.newSession(ctx, u)
+	s.giveBack(ctx, key)
+	return s.newSession(ctx, u, from)
 }
 
 // takeSetupCode uses the code up if it is right, so that only one of several

@@ -3,14 +3,14 @@ package auth
 import (
 	"context"
 	"errors"
-	"slices"
 )
 
 // newSession logs a user in.
-func (s *Service) newSession(ctx context.Context, u User) (Pair, error) {
+func (s *Service) newSession(ctx context.Context, u User, from Client) (Pair, error) {
 	now := s.opt.Now()
 	ses := Session{
 		ID: newID(), UserID: u.ID, Generation: 1, RotatedAt: now, ExpiresAt: now.Add(s.opt.RefreshTTL), CreatedAt: now,
+		LastUsedAt: now, Client: from.clean(),
 	}
 	if err := s.opt.Store.InsertSession(ctx, ses); err != nil {
 		return Pair{}, err
@@ -32,7 +32,7 @@ func (s *Service) pair(u User, ses Session) (Pair, error) {
 
 // Refresh exchanges a refresh token for a new pair, once; within ReuseGrace it
 // gives the same pair again. A later use ends the session. ErrBadRefresh.
-func (s *Service) Refresh(ctx context.Context, token string) (Pair, error) {
+func (s *Service) Refresh(ctx context.Context, token string, from Client) (Pair, error) {
 	id, generation, ok := s.signer.checkRefresh(token)
 	if !ok {
 		return Pair{}, ErrBadRefresh
@@ -41,7 +41,7 @@ func (s *Service) Refresh(ctx context.Context, token string) (Pair, error) {
 	if _, err := s.liveSession(ctx, id); err != nil {
 		return Pair{}, err
 	}
-	rotated, err := s.opt.Store.RotateSession(ctx, id, generation, now, now.Add(s.opt.RefreshTTL))
+	rotated, err := s.opt.Store.RotateSession(ctx, id, generation, from.clean(), now, now.Add(s.opt.RefreshTTL))
 	if err != nil {
 		return Pair{}, err
 	}
@@ -57,7 +57,7 @@ func (s *Service) Refresh(ctx context.Context, token string) (Pair, error) {
 		return Pair{}, ErrBadRefresh
 	}
 	u, err := s.opt.Store.UserByID(ctx, ses.UserID)
-	if errors.Is(err, ErrNoUser) {
+	if errors.Is(err, ErrNoUser) || u.gone() {
 		err = ErrBadRefresh
 	}
 	if err != nil {
@@ -73,6 +73,23 @@ func (s *Service) liveSession(ctx context.Context, id string) (Session, error) {
 		return Session{}, ErrBadRefresh
 	}
 	return ses, err
+}
+
+// Sessions lists the caller's sessions, newest first, after the one with id before.
+func (s *Service) Sessions(ctx context.Context, c Caller, before string, limit int) ([]Session, error) {
+	return s.opt.Store.Logins(ctx, c.UserID, s.opt.Now(), before, limit)
+}
+
+// EndSession ends one of the caller's sessions: ErrNoSession.
+func (s *Service) EndSession(ctx context.Context, c Caller, id string) error {
+	ses, err := s.opt.Store.SessionByID(ctx, id)
+	if err == nil && ses.UserID != c.UserID {
+		err = ErrNoSession
+	}
+	if err != nil {
+		return err
+	}
+	return s.endSession(ctx, id)
 }
 
 // Logout ends the caller's session.
@@ -96,34 +113,13 @@ func (s *Service) LogoutAll(ctx context.Context, c Caller) error {
 }
 
 func (s *Service) endSession(ctx context.Context, id string) error {
-	err := s.opt.Store.DeleteSession(ctx, id)
+	err := s.opt.Store.DeleteSession(ctx, id, s.opt.Now())
 	s.ended(id)
 	return err
 }
 
 func (s *Service) endSessions(ctx context.Context, user, except string) error {
-	ids, err := s.opt.Store.DeleteSessions(ctx, user, except)
+	ids, err := s.opt.Store.DeleteSessions(ctx, user, except, s.opt.Now())
 	s.ended(ids...)
 	return err
-}
-
-// OnSessionEnded has f called, on this server, after a session was ended here.
-// It must not block.
-func (s *Service) OnSessionEnded(f func(sessionID string)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.onEnded = append(s.onEnded, f)
-}
-
-// ended tells everybody who remembers the sessions.
-func (s *Service) ended(ids ...string) {
-	s.cache.drop(ids...)
-	s.mu.Lock()
-	hooks := slices.Clone(s.onEnded)
-	s.mu.Unlock()
-	for _, f := range hooks {
-		for _, id := range ids {
-			f(id)
-		}
-	}
 }

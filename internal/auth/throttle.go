@@ -1,26 +1,27 @@
 package auth
 
 import (
+	"context"
 	"sync"
 	"time"
 )
 
 // Throttle counts failed logins. A login is taken as failed when it begins and
-// given back when it succeeds, so that many at once cannot slip through.
+// given back when it succeeds, so that many at once cannot slip through. Its
+// methods do not fail: one that cannot count over all servers counts here.
 type Throttle interface {
 	// Take counts one for key unless limit were counted within window; then it
 	// returns false and how long to wait.
-	Take(key string, limit int, window time.Duration) (ok bool, wait time.Duration)
+	Take(ctx context.Context, key string, limit int, window time.Duration) (ok bool, wait time.Duration)
 	// GiveBack takes the newest count of key away.
-	GiveBack(key string)
+	GiveBack(ctx context.Context, key string)
 }
 
 // Limits of failed logins (docs/http-api.md).
 const (
-	failWindow       = 5 * time.Minute
-	failsPerLogin    = 10 // for one login from one address
-	failsPerAddress  = 100
-	failsPerPassword = 10 // for the old password of one user
+	failWindow      = 5 * time.Minute
+	failsPerLogin   = 10 // for one login from one address
+	failsPerAddress = 100
 )
 
 // memoryThrottle is the Throttle of one server.
@@ -40,7 +41,7 @@ func NewThrottle(now func() time.Time) Throttle {
 	return &memoryThrottle{now: now, seen: map[string][]time.Time{}}
 }
 
-func (t *memoryThrottle) Take(key string, limit int, window time.Duration) (bool, time.Duration) {
+func (t *memoryThrottle) Take(_ context.Context, key string, limit int, window time.Duration) (bool, time.Duration) {
 	now := t.now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -71,7 +72,7 @@ func (t *memoryThrottle) sweep(before time.Time) {
 	}
 }
 
-func (t *memoryThrottle) GiveBack(key string) {
+func (t *memoryThrottle) GiveBack(_ context.Context, key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if times := t.seen[key]; len(times) > 1 {

@@ -51,10 +51,11 @@ type TokenStore interface {
 	// Tokens lists a user's, newest first, those with an id below before
 	// (empty: from the newest).
 	Tokens(ctx context.Context, user, before string, limit int) ([]Token, error)
-	// DeleteToken returns ErrNoToken where the user has no such token.
-	DeleteToken(ctx context.Context, user, id string) error
-	// TouchToken sets LastUsedAt.
-	TouchToken(ctx context.Context, id string, now time.Time) error
+	// DeleteToken returns ErrNoToken where the user has no such token, and notes
+	// its id for Revoked.
+	DeleteToken(ctx context.Context, user, id string, now time.Time) error
+	// DeleteTokens deletes all tokens of the user.
+	DeleteTokens(ctx context.Context, user string) error
 }
 
 // NewToken is what a token is asked for with.

@@ -60,46 +60,47 @@ func (s *Service) Tokens(ctx context.Context, c Caller, before string, limit int
 
 // DeleteToken revokes one of the caller's tokens: ErrNoToken.
 func (s *Service) DeleteToken(ctx context.Context, c Caller, id string) error {
-	if err := s.opt.Store.DeleteToken(ctx, c.UserID, id); err != nil {
+	if err := s.opt.Store.DeleteToken(ctx, c.UserID, id, s.opt.Now()); err != nil {
 		return err
 	}
-	s.cache.dropToken(id)
-	s.mu.Lock()
-	hooks := slices.Clone(s.onRevoked)
-	s.mu.Unlock()
-	for _, f := range hooks {
-		f(id)
-	}
+	s.ended(id)
 	return nil
-}
-
-// OnTokenRevoked has f called, on this server, after a token was deleted here.
-// It must not block.
-func (s *Service) OnTokenRevoked(f func(tokenID string)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.onRevoked = append(s.onRevoked, f)
 }
 
 // maxBearer is far above any token of ours, in bytes.
 const maxBearer = 2048
 
 // Authenticate returns who a bearer token belongs to: ErrUnauthenticated for an
-// unknown, expired or revoked one. What it says is at most cacheTTL old.
+// unknown, expired or revoked one, or one of a disabled user. What it says is at
+// most cacheTTL old.
 func (s *Service) Authenticate(ctx context.Context, token string) (Caller, error) {
+	return s.authenticate(ctx, token, s.cache.get)
+}
+
+// Recheck is Authenticate by the store as it is now, for what stays open: whoever
+// is told of revocations first and asks then misses none.
+func (s *Service) Recheck(ctx context.Context, token string) (Caller, error) {
+	return s.authenticate(ctx, token, func(_ string, _ time.Time, load func() (Caller, error)) (Caller, error) { return load() })
+}
+
+func (s *Service) authenticate(
+	ctx context.Context, token string, get func(key string, now time.Time, load func() (Caller, error)) (Caller, error),
+) (Caller, error) {
 	if len(token) > maxBearer {
 		return Caller{}, ErrUnauthenticated
 	}
 	now := s.opt.Now()
 	if isSecret(token) {
 		hash := hashSecret(token)
-		return s.cache.get(hash, now, func() (Caller, time.Time, error) { return s.tokenCaller(ctx, hash, now) })
+		return get(hash, now, func() (Caller, error) { return s.tokenCaller(ctx, hash, now) })
 	}
-	id, user, err := s.signer.checkAccess(token, now)
+	id, user, expires, err := s.signer.checkAccess(token, now)
 	if err != nil {
 		return Caller{}, err
 	}
-	return s.cache.get(id, now, func() (Caller, time.Time, error) { return s.sessionCaller(ctx, id, user) })
+	c, err := get(id, now, func() (Caller, error) { return s.sessionCaller(ctx, id, user, now) })
+	c.ExpiresAt = expires
+	return c, err
 }
 
 func isSecret(token string) bool {
@@ -111,45 +112,48 @@ func isSecret(token string) bool {
 	return false
 }
 
-func (s *Service) sessionCaller(ctx context.Context, id, user string) (Caller, time.Time, error) {
+func (s *Service) sessionCaller(ctx context.Context, id, user string, now time.Time) (Caller, error) {
 	ses, err := s.opt.Store.SessionByID(ctx, id)
-	var u User
-	if err == nil {
-		u, err = s.opt.Store.UserByID(ctx, user)
-	}
-	if errors.Is(err, ErrNoSession) || errors.Is(err, ErrNoUser) {
-		err = ErrUnauthenticated
-	}
-	return Caller{
-		UserID: u.ID, Username: u.Username, Admin: u.Admin, Kind: KindSession, SessionID: ses.ID,
-	}, time.Time{}, err
-}
-
-// tokenCaller also returns when the token expires.
-func (s *Service) tokenCaller(ctx context.Context, hash string, now time.Time) (Caller, time.Time, error) {
-	t, err := s.opt.Store.TokenByHash(ctx, hash)
-	var u User
-	if err == nil {
-		u, err = s.opt.Store.UserByID(ctx, t.UserID)
-	}
-	if errors.Is(err, ErrNoToken) || errors.Is(err, ErrNoUser) {
+	if errors.Is(err, ErrNoSession) {
 		err = ErrUnauthenticated
 	}
 	if err != nil {
-		return Caller{}, time.Time{}, err
+		return Caller{}, err
 	}
-	if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
-		return Caller{}, time.Time{}, ErrUnauthenticated
+	u, err := s.activeUser(ctx, user)
+	if err != nil {
+		return Caller{}, err
 	}
-	if now.Sub(t.LastUsedAt) >= time.Minute {
-		if err := s.opt.Store.TouchToken(ctx, t.ID, now); err != nil { // no reason to refuse
-			s.opt.Log.WarnContext(ctx, "note a token's use", "token_id", t.ID, "error", err)
-		}
+	s.used(id, ses.LastUsedAt, now)
+	return Caller{UserID: u.ID, Username: u.Username, Admin: u.Admin, Kind: KindSession, SessionID: id}, nil
+}
+
+func (s *Service) tokenCaller(ctx context.Context, hash string, now time.Time) (Caller, error) {
+	t, err := s.opt.Store.TokenByHash(ctx, hash)
+	if errors.Is(err, ErrNoToken) || !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
+		err = ErrUnauthenticated
 	}
+	if err != nil {
+		return Caller{}, err
+	}
+	u, err := s.activeUser(ctx, t.UserID)
+	if err != nil {
+		return Caller{}, err
+	}
+	s.used(t.ID, t.LastUsedAt, now)
 	return Caller{
 		UserID: u.ID, Username: u.Username, Admin: u.Admin, Kind: t.Kind, TokenID: t.ID,
-		Scopes: t.Scopes, Groups: t.Groups, DeviceID: t.DeviceID,
-	}, t.ExpiresAt, nil
+		Scopes: t.Scopes, Groups: t.Groups, DeviceID: t.DeviceID, ExpiresAt: t.ExpiresAt,
+	}, nil
+}
+
+// activeUser returns ErrUnauthenticated for one who is gone, disabled or deleted.
+func (s *Service) activeUser(ctx context.Context, id string) (User, error) {
+	u, err := s.opt.Store.UserByID(ctx, id)
+	if errors.Is(err, ErrNoUser) || u.gone() {
+		return User{}, ErrUnauthenticated
+	}
+	return u, err
 }
 
 // Identity is who a worker works for.
@@ -170,7 +174,7 @@ func (s *Service) WorkerIdentity(ctx context.Context, bearer string) (Identity, 
 		}
 		return Identity{}, ErrWrongKind
 	}
-	c, expires, err := s.tokenCaller(ctx, hashSecret(bearer), s.opt.Now())
+	c, err := s.tokenCaller(ctx, hashSecret(bearer), s.opt.Now())
 	if err != nil {
 		return Identity{}, err
 	}
@@ -181,7 +185,7 @@ func (s *Service) WorkerIdentity(ctx context.Context, bearer string) (Identity, 
 	if err != nil {
 		return Identity{}, err
 	}
-	id := Identity{User: c.UserID, Username: c.Username, TokenID: c.TokenID, ExpiresAt: expires}
+	id := Identity{User: c.UserID, Username: c.Username, TokenID: c.TokenID, ExpiresAt: c.ExpiresAt}
 	for g, role := range roles {
 		if role.May(RunWorkers) && c.Reaches(g) {
 			id.Groups = append(id.Groups, g)
@@ -206,49 +210,43 @@ type callerCache struct {
 
 type cachedCaller struct {
 	Caller
-	asOf    time.Time // when the store was asked
-	expires time.Time // zero: never
+	asOf time.Time // when the store was asked
 }
 
 func newCallerCache() *callerCache { return &callerCache{callers: map[string]cachedCaller{}} }
 
-func (c *callerCache) get(key string, now time.Time, load func() (Caller, time.Time, error)) (Caller, error) {
+func (c *callerCache) get(key string, now time.Time, load func() (Caller, error)) (Caller, error) {
 	c.mu.Lock()
 	hit, ok := c.callers[key]
 	c.mu.Unlock()
 	if ok && now.Sub(hit.asOf) < cacheTTL {
-		if !hit.expires.IsZero() && !now.Before(hit.expires) {
+		if !hit.ExpiresAt.IsZero() && !now.Before(hit.ExpiresAt) {
 			return Caller{}, ErrUnauthenticated
 		}
 		return hit.Caller, nil
 	}
-	caller, expires, err := load()
-	if err != nil {
-		c.drop(key)
-		return Caller{}, err
-	}
+	caller, err := load()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err != nil {
+		delete(c.callers, key)
+		return Caller{}, err
+	}
 	if len(c.callers) >= maxCached {
 		clear(c.callers)
 	}
-	c.callers[key] = cachedCaller{Caller: caller, asOf: now, expires: expires}
+	c.callers[key] = cachedCaller{Caller: caller, asOf: now}
 	return caller, nil
 }
 
-func (c *callerCache) drop(keys ...string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, key := range keys {
-		delete(c.callers, key)
-	}
-}
-
-func (c *callerCache) dropToken(id string) {
+// drop forgets callers by the ids of their sessions, tokens or users.
+func (c *callerCache) drop(ids ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for key, hit := range c.callers {
-		if hit.TokenID == id {
+		if slices.ContainsFunc(ids, func(id string) bool {
+			return id == hit.UserID || id == hit.TokenID || id == hit.SessionID
+		}) {
 			delete(c.callers, key)
 		}
 	}

@@ -137,7 +137,7 @@ func TestRevokedToken(t *testing.T) {
 	_, bob := f.register("bob")
 	tok, secret := f.token(ada, auth.NewToken{Kind: auth.KindWorker})
 	var revoked []string
-	f.OnTokenRevoked(func(id string) { revoked = append(revoked, id) })
+	f.OnRevoked(func(ids ...string) { revoked = append(revoked, ids...) })
 	f.caller(secret)
 	other.caller(secret)
 	wantErr(t, "another's token", f.DeleteToken(ctx, bob, tok.ID), auth.ErrNoToken)
@@ -183,15 +183,21 @@ func TestLastUseIsKeptToTheMinute(t *testing.T) {
 	if !used().IsZero() {
 		t.Error("used before use")
 	}
+	use := func() {
+		f.caller(secret)
+		if err := f.NoteUses(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
 	start := f.clock.now()
-	f.caller(secret)
+	use()
 	f.clock.add(59 * time.Second)
-	f.caller(secret)
+	use()
 	if !used().Equal(start) {
 		t.Errorf("last use %v, want %v", used(), start)
 	}
 	f.clock.add(time.Second)
-	f.caller(secret)
+	use()
 	if want := start.Add(time.Minute); !used().Equal(want) {
 		t.Errorf("last use %v, want %v", used(), want)
 	}
@@ -227,7 +233,7 @@ func TestEndedSessions(t *testing.T) {
 	f := setUp(t)
 	f.register("ada")
 	var ended []string
-	f.OnSessionEnded(func(id string) { ended = append(ended, id) })
+	f.OnRevoked(func(ids ...string) { ended = append(ended, ids...) })
 	login := func(password string) (auth.Pair, auth.Caller) {
 		p, err := f.Login(ctx, "ada", password, home)
 		if err != nil {
@@ -246,10 +252,10 @@ func TestEndedSessions(t *testing.T) {
 	}{
 		{"logout", func() error { return f.Logout(ctx, one) }, one.SessionID},
 		{"logout by refresh token", func() error { return f.LogoutRefresh(ctx, twoPair.RefreshToken) }, two.SessionID},
-		{"refresh", func() error { _, err := f.Refresh(ctx, threePair.RefreshToken); return err }, ""},
+		{"refresh", func() error { _, err := f.Refresh(ctx, threePair.RefreshToken, home); return err }, ""},
 		{"refresh token used again", func() error {
 			f.clock.add(auth.ReuseGrace + time.Second)
-			if _, err := f.Refresh(ctx, threePair.RefreshToken); err == nil {
+			if _, err := f.Refresh(ctx, threePair.RefreshToken, home); err == nil {
 				t.Error("refreshed")
 			}
 			return nil
@@ -265,7 +271,7 @@ func TestEndedSessions(t *testing.T) {
 	}
 	_, other := login(password)
 	ended = nil
-	if err := f.ChangePassword(ctx, kept, password, "another horse"); err != nil {
+	if err := f.ChangePassword(ctx, kept, password, "another horse", home); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Contains(ended, other.SessionID) || slices.Contains(ended, kept.SessionID) {

@@ -84,7 +84,7 @@ type loggedOut struct {
 type registerRequest struct{ Body Credentials }
 
 func (a *API) register(ctx context.Context, in *registerRequest) (*loggedIn, error) {
-	pair, err := a.deps.Auth.Register(ctx, in.Body.registration())
+	pair, err := a.deps.Auth.Register(ctx, in.Body.registration(), requestFrom(ctx).client())
 	return a.loggedIn(ctx, pair, err)
 }
 
@@ -96,7 +96,7 @@ type setupRequest struct {
 }
 
 func (a *API) setup(ctx context.Context, in *setupRequest) (*loggedIn, error) {
-	pair, err := a.deps.Auth.Setup(ctx, in.Body.Code, in.Body.registration(), requestFrom(ctx).addr)
+	pair, err := a.deps.Auth.Setup(ctx, in.Body.Code, in.Body.registration(), requestFrom(ctx).client())
 	return a.loggedIn(ctx, pair, err)
 }
 
@@ -108,7 +108,7 @@ type loginRequest struct {
 }
 
 func (a *API) login(ctx context.Context, in *loginRequest) (*loggedIn, error) {
-	pair, err := a.deps.Auth.Login(ctx, in.Body.Login, in.Body.Password, requestFrom(ctx).addr)
+	pair, err := a.deps.Auth.Login(ctx, in.Body.Login, in.Body.Password, requestFrom(ctx).client())
 	return a.loggedIn(ctx, pair, err)
 }
 
@@ -138,7 +138,7 @@ func (a *API) refresh(ctx context.Context, in *RefreshRequest) (*loggedIn, error
 	if err != nil {
 		return nil, err
 	}
-	pair, err := a.deps.Auth.Refresh(ctx, token)
+	pair, err := a.deps.Auth.Refresh(ctx, token, requestFrom(ctx).client())
 	return a.loggedIn(ctx, pair, err)
 }
 

@@ -52,5 +52,5 @@ type passwordRequest struct {
 }
 
 func (a *API) changePassword(ctx context.Context, in *passwordRequest) (*struct{}, error) {
-	return nil, a.deps.Auth.ChangePassword(ctx, caller(ctx), in.Body.OldPassword, in.Body.NewPassword)
+	return nil, a.deps.Auth.ChangePassword(ctx, caller(ctx), in.Body.OldPassword, in.Body.NewPassword, requestFrom(ctx).client())
 }

@@ -45,6 +45,11 @@ func caller(ctx context.Context) auth.Caller {
 	return auth.Caller{}
 }
 
+// client is from where the request comes.
+func (rq *request) client() auth.Client {
+	return auth.Client{Address: rq.addr, UserAgent: rq.http.UserAgent()}
+}
+
 const requestIDHeader = "X-Request-Id"
 
 // observe gives each request its id, logs it, and turns a panic into a problem.

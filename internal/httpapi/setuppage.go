@@ -43,7 +43,7 @@ func (a *API) takeSetupForm(w http.ResponseWriter, r *http.Request) error {
 	f := setupForm{Code: r.PostForm.Get("code"), Username: r.PostForm.Get("username"), Email: r.PostForm.Get("email")}
 	_, err := a.deps.Auth.Setup(r.Context(), f.Code, auth.Registration{
 		Username: f.Username, Email: f.Email, Password: r.PostForm.Get("password"),
-	}, requestFrom(r.Context()).addr)
+	}, requestFrom(r.Context()).client())
 	var known *fault.Error
 	switch {
 	case err == nil:

@@ -109,8 +109,9 @@ func (a *API) serveLive(w http.ResponseWriter, r *http.Request) error {
 func (a *API) watcher(c auth.Caller, token string) live.Watcher {
 	return live.Watcher{
 		User: c.UserID, Token: c.SessionID + c.TokenID, // one of them is empty
+		ExpiresAt: c.ExpiresAt,
 		Alive: func(ctx context.Context) error {
-			_, err := a.deps.Auth.Authenticate(ctx, token)
+			_, err := a.deps.Auth.Recheck(ctx, token)
 			return err
 		},
 		May: func(ctx context.Context, t live.Topic) error {

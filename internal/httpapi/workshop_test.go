@@ -75,9 +75,7 @@ func newWorkshop(t *testing.T) *workshop {
 		t.Fatal(err)
 	}
 	w.groups = groups.NewService(w.store, w.store, time.Now)
-	timing := live.DefaultTiming
-	timing.Check = 50 * time.Millisecond
-	w.live = live.NewHub(timing, nil)
+	w.live = live.NewHub(live.DefaultTiming, nil)
 	w.tasks = tasks.NewService(tasks.Deps{
 		Store: w.store, Payloads: w.store, Counts: w.store, Queue: noQueue{}, Events: w.live, Workers: w,
 		Kinds: workload.Builtin(workload.Options{}), Server: "server", Logger: log,
@@ -86,6 +84,8 @@ func newWorkshop(t *testing.T) *workshop {
 	w.hub = workers.NewHub(workers.HubOptions{
 		Store: w.store.Sessions(), Tasks: w.tasks, Server: "server", Drain: time.Millisecond, Logger: log,
 	})
+	w.auth.OnRevoked(w.hub.Revoke)
+	w.auth.OnRevoked(w.live.Revoke)
 	srv := httptest.NewServer(httpapi.New(httpapi.Deps{
 		Log: log, Auth: w.auth, Groups: w.groups, Tasks: w.tasks, Sessions: w.store.Sessions(), Workers: w.hub, Live: w.live,
 		AllowedOrigins: []string{allowedOrigin},
@@ -128,7 +128,7 @@ type someone struct {
 
 func (w *workshop) someone(name string) someone {
 	w.Helper()
-	p, err := w.auth.Register(w.Context(), auth.Registration{Username: name, Email: name + "@example.org", Password: "correct horse"})
+	p, err := w.auth.Register(w.Context(), auth.Registration{Username: name, Email: name + "@example.org", Password: "correct horse"}, auth.Client{})
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -16,10 +16,12 @@ import (
 
 // Watcher is who holds a connection.
 type Watcher struct {
-	User  string
-	Token string // id of the session or token, for Revoke
-	// Alive returns a fault of kind Unauthenticated once the token has expired or
-	// was revoked. It is asked every few seconds: what Revoke misses ends too.
+	User      string
+	Token     string    // id of the session or token, for Revoke
+	ExpiresAt time.Time // of the token; zero: never
+	// Alive returns a fault of kind Unauthenticated once the token was revoked, by
+	// the store as it is now. It is asked when the connection is known to the hub,
+	// so that a Revoke which came before is not missed.
 	Alive func(ctx context.Context) error
 	// May returns nil if the watcher may watch a topic now, else a fault that
 	// says why not. It is asked at every subscription and by Recheck.
@@ -179,21 +181,28 @@ func (c *client) write(ctx context.Context) {
 	t := c.hub.timing
 	ping := time.NewTicker(t.Ping)
 	defer ping.Stop()
-	check := time.NewTicker(t.Check)
-	defer check.Stop()
 	rights := time.NewTicker(t.Rights)
 	defer rights.Stop()
 	var due <-chan time.Time // set while a flush waits for its interval
 	var again <-chan time.Time
 	var flushed time.Time
-	c.checkToken(ctx) // it may have been revoked before the hub knew this connection
+	check := time.After(0)
+	var expired <-chan time.Time
+	if at := c.who.ExpiresAt; !at.IsZero() {
+		expired = time.After(time.Until(at))
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			c.sayWhy(context.Cause(ctx))
 			return
-		case <-check.C:
-			c.checkToken(ctx)
+		case <-check:
+			check = nil
+			if !c.checkToken(ctx) {
+				check = time.After(recheckAgain)
+			}
+		case <-expired:
+			c.end(closing{protocol.CloseUnauthorized, "token expired"})
 		case <-c.recheck:
 			again = nil
 			if !c.checkRights(ctx) {
@@ -221,14 +230,17 @@ func (c *client) write(ctx context.Context) {
 	}
 }
 
-// checkToken ends the connection of a dead token; a store that is away says
-// nothing about it.
-func (c *client) checkToken(ctx context.Context) {
+// checkToken ends the connection of a dead token; false when that could not be
+// found out.
+func (c *client) checkToken(ctx context.Context) (sure bool) {
 	ctx, cancel := context.WithTimeout(ctx, rightsTimeout)
 	defer cancel()
-	if fault.KindOf(c.who.Alive(ctx)) == fault.Unauthenticated {
+	err := c.who.Alive(ctx)
+	if fault.KindOf(err) == fault.Unauthenticated {
 		c.end(closing{protocol.CloseUnauthorized, "token expired or revoked"})
+		return true
 	}
+	return err == nil
 }
 
 func (c *client) flush() error {

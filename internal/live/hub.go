@@ -39,7 +39,6 @@ type Timing struct {
 	Ping     time.Duration
 	Silence  time.Duration // without a pong
 	Goodbye  time.Duration // for the client to answer a close frame
-	Check    time.Duration // between two looks at the token
 	Rights   time.Duration // between two looks at the rights, besides Recheck
 }
 
@@ -47,7 +46,7 @@ type Timing struct {
 var DefaultTiming = Timing{
 	Interval: 50 * time.Millisecond, Write: 10 * time.Second,
 	Ping: 25 * time.Second, Silence: 60 * time.Second, Goodbye: time.Second,
-	Check: 2 * time.Second, Rights: 30 * time.Second,
+	Rights: 30 * time.Second,
 }
 
 // Hub knows who watches what on this server. Its methods are safe for
@@ -170,12 +169,13 @@ func (h *Hub) Recheck(user string) {
 	}
 }
 
-// Revoke closes the connections of a token or session, by id, with 4401, on
-// every server.
-func (h *Hub) Revoke(token string) {
-	h.revoke(token)
-	if h.relay != nil {
-		h.relay.tell(order{Revoke: token})
+// Revoke closes the connections of sessions, tokens and users on this server, by
+// id, with 4401. Every server has to be told.
+func (h *Hub) Revoke(ids ...string) {
+	for _, c := range h.all() {
+		if slices.Contains(ids, c.who.Token) || slices.Contains(ids, c.who.User) {
+			c.end(closing{protocol.CloseUnauthorized, "token revoked"})
+		}
 	}
 }
 
@@ -221,14 +221,6 @@ func (h *Hub) resync() {
 func (h *Hub) recheck(user string) {
 	for _, c := range h.of(user) {
 		c.askRecheck()
-	}
-}
-
-func (h *Hub) revoke(token string) {
-	for _, c := range h.all() {
-		if c.who.Token == token {
-			c.end(closing{protocol.CloseUnauthorized, "token revoked"})
-		}
 	}
 }
 

@@ -50,6 +50,9 @@ func newSite(t *testing.T, timing Timing, relay *Relay) *site {
 		}
 		q := r.URL.Query()
 		who := Watcher{User: q.Get("user"), Token: q.Get("token"), May: s.may, Alive: s.alive}
+		if after, err := time.ParseDuration(q.Get("expires")); err == nil {
+			who.ExpiresAt = time.Now().Add(after)
+		}
 		s.hub.Serve(context.WithoutCancel(r.Context()), ws, who)
 	}))
 	s.url = "ws" + strings.TrimPrefix(srv.URL, "http")
@@ -309,26 +312,34 @@ func TestUnansweredCheckIsAskedAgain(t *testing.T) {
 }
 
 func TestConnectionsEndWithTheirToken(t *testing.T) {
-	timing := DefaultTiming
-	timing.Check = 20 * time.Millisecond
-	s := newSite(t, timing, nil)
-	revoked, other := s.open("user=u&token=a"), s.open("user=u&token=b")
-	revoked.subscribe("me")
-	other.subscribe("me")
-	s.hub.Revoke("a")
-	if code := revoked.closed(); code != protocol.CloseUnauthorized {
-		t.Errorf("revoked token: closed with %d, want 4401", code)
+	s := newSite(t, DefaultTiming, nil)
+	unauthorized := func(what string, p *page) {
+		t.Helper()
+		if code := p.closed(); code != protocol.CloseUnauthorized {
+			t.Errorf("%s: closed with %d, want 4401", what, code)
+		}
 	}
+	revoked, other, user := s.open("user=u&token=a"), s.open("user=u&token=b"), s.open("user=v&token=c")
+	for _, p := range []*page{revoked, other, user} {
+		p.subscribe("me")
+	}
+	s.hub.Revoke("x", "a")
+	unauthorized("revoked token", revoked)
+	s.hub.Revoke("v")
+	unauthorized("disabled user", user)
 	s.hub.Notify("u", 1)
 	if m := other.next(); m.Type != TypeNotification {
 		t.Errorf("the other token's connection got %+v", m)
 	}
-	s.die(errors.New("store away"))
-	other.subscribe("me") // a store that is away ends nothing
+	unauthorized("expired", s.open("user=u&token=d&expires=20ms"))
+
 	s.die(fault.New(fault.Unauthenticated, "unauthenticated", "A valid token is needed."))
-	if code := other.closed(); code != protocol.CloseUnauthorized {
-		t.Errorf("expired token: closed with %d, want 4401", code)
-	}
+	unauthorized("revoked before the hub knew it", s.open("user=u&token=e"))
+	s.die(errors.New("store away"))
+	late := s.open("user=u&token=f")
+	late.subscribe("me") // a store that is away ends nothing
+	s.die(fault.New(fault.Unauthenticated, "unauthenticated", "A valid token is needed."))
+	unauthorized("once the store answers", late)
 }
 
 func TestMalformedMessageCloses(t *testing.T) {

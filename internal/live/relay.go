@@ -49,10 +49,9 @@ type batch struct {
 }
 
 // order is what every server has to do: look at the rights of a user's
-// connections again, or close those of a token.
+// connections again.
 type order struct {
 	Recheck string `json:"recheck,omitempty"` // user
-	Revoke  string `json:"revoke,omitempty"`  // token or session
 }
 
 // NewRelay returns a relay for one hub, which starts and stops it. server is
@@ -99,7 +98,7 @@ func (r *Relay) publish(e Event) {
 // yet.
 func (r *Relay) tell(o order) {
 	r.mu.Lock()
-	if len(r.orders) < maxRelayed { // beyond, the look at each token has to do
+	if len(r.orders) < maxRelayed { // beyond, the look at all rights has to do
 		r.orders = append(r.orders, o)
 	}
 	r.mu.Unlock()
@@ -205,12 +204,7 @@ func (r *Relay) handle(ctx context.Context, h *Hub, payload string) {
 		return
 	}
 	for _, o := range b.Orders {
-		if o.Revoke != "" {
-			h.revoke(o.Revoke)
-		}
-		if o.Recheck != "" {
-			h.recheck(o.Recheck)
-		}
+		h.recheck(o.Recheck)
 	}
 	if b.Resync {
 		h.resync()

@@ -120,12 +120,11 @@ func (h *Hub) SetGroups(session string, groups []string) []tasks.Task {
 	return lost
 }
 
-// CloseToken closes all connections of a token: CloseUnauthorized when it was
-// revoked.
-func (h *Hub) CloseToken(token string, code int) {
+// Revoke closes the connections of tokens and users, by id, with CloseUnauthorized.
+func (h *Hub) Revoke(ids ...string) {
 	for _, p := range h.all() {
-		if p.ident.Token == token {
-			p.finish(ending{code: code, reason: "the token is no longer valid", loss: "The worker's token was revoked."})
+		if slices.Contains(ids, p.ident.Token) || slices.Contains(ids, p.ident.User) {
+			p.finish(revoked)
 		}
 	}
 }

@@ -73,7 +73,7 @@ type Identity struct {
 	Groups    []string  // the token's groups that the user is a member of now
 	ExpiresAt time.Time // zero: never
 	// Alive returns a fault of kind Unauthenticated once the token was revoked. It
-	// is asked when the session is known here, so that a CloseToken which came
+	// is asked when the session is known here, so that a Revoke which came
 	// before is not missed. Nil: not asked.
 	Alive func(ctx context.Context) error
 }
@@ -203,7 +203,7 @@ func (h *Hub) Serve(ctx context.Context, conn Conn, id Identity) {
 	unwatch := context.AfterFunc(ctx, func() { p.finish(goingAway) })
 	defer unwatch()
 	if id.Alive != nil && fault.KindOf(id.Alive(ctx)) == fault.Unauthenticated {
-		h.CloseToken(id.Token, protocol.CloseUnauthorized)
+		h.Revoke(id.Token)
 	}
 	p.read(rest)
 	<-p.over

@@ -79,6 +79,8 @@ var (
 		loss: "The worker read too slowly."}
 	tooMany = ending{code: protocol.CloseTooMany, reason: "too many messages",
 		loss: "The worker sent too many messages."}
+	revoked = ending{code: protocol.CloseUnauthorized, reason: "the token is no longer valid",
+		loss: "The worker's token was revoked."}
 	expired = ending{code: protocol.CloseUnauthorized, reason: "the token has expired",
 		loss: "The worker's token expired."}
 )

@@ -333,7 +333,7 @@ func TestServerClosesWith(t *testing.T) {
 		do   func(w *world, c *client, session string)
 		code int
 	}{
-		"revoked":      {func(w *world, _ *client, _ string) { w.hub.CloseToken("tok1", 4401) }, 4401},
+		"revoked":      {func(w *world, _ *client, _ string) { w.hub.Revoke("tok1") }, 4401},
 		"expired":      {func(*world, *client, string) { pass(time.Hour) }, 4401},
 		"evicted":      {func(w *world, _ *client, s string) { w.hub.Evict(s, 2) }, 4409},
 		"second hello": {func(_ *world, c *client, _ string) { c.send(hello()) }, 4400},

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"reflect"
 	"slices"
 	"sync"
@@ -22,6 +23,12 @@ func Auth(t *testing.T, open func(t *testing.T) auth.Store) {
 		"sessions":                   authSessions,
 		"one rotation wins":          authRotationRace,
 		"sessions of a user end":     authDeleteSessions,
+		"sessions are listed":        authLogins,
+		"users are listed":           authUserList,
+		"users change":               authUpdateUser,
+		"an administrator stays":     authLastAdmin,
+		"users are deleted":          authDeleteUser,
+		"what was revoked":           authRevoked,
 		"tokens":                     authTokens,
 		"tokens are listed in pages": authTokenPages,
 		"expired ones go":            authExpired,
@@ -90,10 +97,16 @@ func authUsers(t *testing.T, s auth.Store) {
 
 	wantErr(t, "taken email", s.SetEmail(ctx, ada.ID, bob.Email), auth.ErrEmailTaken)
 	wantErr(t, "email of nobody", s.SetEmail(ctx, id(), "x@example.org"), auth.ErrNoUser)
-	wantErr(t, "password of nobody", s.SetPassword(ctx, id(), "x"), auth.ErrNoUser)
+	for who, old := range map[string]string{id(): "x", ada.ID: "not the hash of ada"} {
+		if ok, err := s.SetPassword(ctx, who, old, "new hash"); ok || err != nil {
+			t.Errorf("SetPassword in the place of another = %v, %v", ok, err)
+		}
+	}
 	must(t, s.SetEmail(ctx, ada.ID, ada.Email)) // one's own is not taken
 	must(t, s.SetEmail(ctx, ada.ID, "new@example.org"))
-	must(t, s.SetPassword(ctx, ada.ID, "new hash"))
+	if ok, err := s.SetPassword(ctx, ada.ID, ada.PasswordHash, "new hash"); !ok || err != nil {
+		t.Errorf("SetPassword = %v, %v", ok, err)
+	}
 	ada.Email, ada.PasswordHash = "new@example.org", "new hash"
 	if got, err := s.UserByLogin(ctx, "new@example.org"); err != nil || got != ada {
 		t.Errorf("after the change: %+v, %v", got, err)
@@ -135,6 +148,7 @@ func authUserRace(t *testing.T, s auth.Store) {
 func newSession(user string) auth.Session {
 	return auth.Session{
 		ID: id(), UserID: user, Generation: 1, RotatedAt: clock, ExpiresAt: clock.Add(time.Hour), CreatedAt: clock,
+		LastUsedAt: clock, Client: auth.Client{Address: netip.MustParseAddr("2001:db8::1"), UserAgent: "a browser"},
 	}
 }
 
@@ -145,22 +159,23 @@ func authSessions(t *testing.T, s auth.Store) {
 	if got, err := s.SessionByID(ctx, ses.ID); err != nil || got != ses {
 		t.Errorf("SessionByID = %+v, %v", got, err)
 	}
-	if ok, err := s.RotateSession(ctx, ses.ID, 2, clock, clock); ok || err != nil {
+	if ok, err := s.RotateSession(ctx, ses.ID, 2, auth.Client{}, clock, clock); ok || err != nil {
 		t.Errorf("rotated from a generation that is not the newest: %v, %v", ok, err)
 	}
 	later := clock.Add(time.Minute)
-	if ok, err := s.RotateSession(ctx, ses.ID, 1, later, later.Add(time.Hour)); !ok || err != nil {
+	if ok, err := s.RotateSession(ctx, ses.ID, 1, auth.Client{UserAgent: "another"}, later, later.Add(time.Hour)); !ok || err != nil {
 		t.Errorf("RotateSession = %v, %v", ok, err)
 	}
 	ses.Generation, ses.RotatedAt, ses.ExpiresAt = 2, later, later.Add(time.Hour)
+	ses.LastUsedAt, ses.Client = later, auth.Client{UserAgent: "another"}
 	if got, err := s.SessionByID(ctx, ses.ID); err != nil || got != ses {
 		t.Errorf("after rotation: %+v, %v", got, err)
 	}
-	must(t, s.DeleteSession(ctx, ses.ID))
-	must(t, s.DeleteSession(ctx, ses.ID))
+	must(t, s.DeleteSession(ctx, ses.ID, clock))
+	must(t, s.DeleteSession(ctx, ses.ID, clock))
 	_, err := s.SessionByID(ctx, ses.ID)
 	wantErr(t, "deleted session", err, auth.ErrNoSession)
-	if ok, err := s.RotateSession(ctx, ses.ID, 2, later, later); ok || err != nil {
+	if ok, err := s.RotateSession(ctx, ses.ID, 2, auth.Client{}, later, later); ok || err != nil {
 		t.Errorf("rotated a deleted session: %v, %v", ok, err)
 	}
 }
@@ -170,7 +185,7 @@ func authRotationRace(t *testing.T, s auth.Store) {
 	must(t, s.InsertSession(context.Background(), ses))
 	lost := errors.New("lost")
 	n, failed := atOnce(8, func(int) error {
-		ok, err := s.RotateSession(context.Background(), ses.ID, 1, clock, clock.Add(time.Hour))
+		ok, err := s.RotateSession(context.Background(), ses.ID, 1, auth.Client{}, clock, clock.Add(time.Hour))
 		if err == nil && !ok {
 			err = lost
 		}
@@ -190,14 +205,14 @@ func authDeleteSessions(t *testing.T, s auth.Store) {
 	for _, ses := range []auth.Session{keep, end, other} {
 		must(t, s.InsertSession(ctx, ses))
 	}
-	if ids, err := s.DeleteSessions(ctx, "u", keep.ID); err != nil || !slices.Equal(ids, []string{end.ID}) {
+	if ids, err := s.DeleteSessions(ctx, "u", keep.ID, clock); err != nil || !slices.Equal(ids, []string{end.ID}) {
 		t.Errorf("DeleteSessions = %v, %v", ids, err)
 	}
 	for _, ses := range []auth.Session{keep, other} {
 		_, err := s.SessionByID(ctx, ses.ID)
 		must(t, err)
 	}
-	if ids, err := s.DeleteSessions(ctx, "u", ""); err != nil || !slices.Equal(ids, []string{keep.ID}) {
+	if ids, err := s.DeleteSessions(ctx, "u", "", clock); err != nil || !slices.Equal(ids, []string{keep.ID}) {
 		t.Errorf("DeleteSessions of all = %v, %v", ids, err)
 	}
 }
@@ -218,15 +233,15 @@ func authTokens(t *testing.T, s auth.Store) {
 			t.Errorf("TokenByHash = %+v, %v, want %+v", got, err, want)
 		}
 	}
-	must(t, s.TouchToken(ctx, full.ID, clock.Add(time.Minute)))
+	must(t, s.Touch(ctx, clock.Add(time.Minute), []string{id(), full.ID}))
 	if got, err := s.TokenByHash(ctx, full.Hash); err != nil || !got.LastUsedAt.Equal(clock.Add(time.Minute)) {
 		t.Errorf("touched: %v, %v", got.LastUsedAt, err)
 	}
 	_, err := s.TokenByHash(ctx, "unknown")
 	wantErr(t, "unknown hash", err, auth.ErrNoToken)
-	wantErr(t, "another's", s.DeleteToken(ctx, "v", plain.ID), auth.ErrNoToken)
-	must(t, s.DeleteToken(ctx, "u", plain.ID))
-	wantErr(t, "deleted", s.DeleteToken(ctx, "u", plain.ID), auth.ErrNoToken)
+	wantErr(t, "another's", s.DeleteToken(ctx, "v", plain.ID, clock), auth.ErrNoToken)
+	must(t, s.DeleteToken(ctx, "u", plain.ID, clock))
+	wantErr(t, "deleted", s.DeleteToken(ctx, "u", plain.ID, clock), auth.ErrNoToken)
 	_, err = s.TokenByHash(ctx, plain.Hash)
 	wantErr(t, "deleted hash", err, auth.ErrNoToken)
 }
