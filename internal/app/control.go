@@ -26,7 +26,7 @@ type control struct {
 	log      *slog.Logger
 	hub      *workers.Hub  // set before Start
 	auth     *auth.Service // the same
-	out      chan order   // to the other servers; full: dropped
+	out      chan order    // to the other servers; full: dropped
 
 	mu     sync.Mutex // guards cancel
 	cancel context.CancelFunc
