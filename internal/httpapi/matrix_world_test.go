@@ -135,7 +135,7 @@ func queue(w *world) any { return map[string]any{"group": w.thing("groups/{id}")
 var endsPeople = map[string]bool{"logout": true, "logout-all": true, "DELETE:/api/v1/me": true}
 
 // localhost is where the calls come from.
-var localhost = netip.MustParseAddr("127.0.0.1")
+var localhost = auth.Client{Address: netip.MustParseAddr("127.0.0.1")}
 
 // sockets are the upgrades with the subprotocol that they want.
 var sockets = map[string]string{"/api/v1/live": live.Subprotocol, protocol.Path: protocol.Subprotocol}
