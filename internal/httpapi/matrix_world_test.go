@@ -55,8 +55,7 @@ var things = map[string]func(w *world) string{
 		return w.newTask(`{"kind":"echo","inputs":[1,2]}`)
 	},
 	"sessions/{id}": func(w *world) string {
-		p, err := w.auth.Login(w.Context(), w.person("member").name, password, localhost)
-		must(w, p, err)
+		p := w.login(w.auth, w.person("member").name)
 		list := into[struct{ Items []struct{ ID string } }](someone{w.workshop, "", p.AccessToken}.get("/api/v1/me/sessions"), http.StatusOK)
 		return list.Items[0].ID
 	},
@@ -101,8 +100,7 @@ var bodies = map[string]func(w *world) any{
 		return map[string]any{"login": w.person("member").name, "password": password}
 	},
 	"refresh": func(w *world) any {
-		p, err := w.auth.Login(w.Context(), w.person("member").name, password, localhost)
-		return map[string]any{"refresh_token": must(w, p, err).RefreshToken}
+		return map[string]any{"refresh_token": w.login(w.auth, w.person("member").name).RefreshToken}
 	},
 	"update-me":         func(w *world) any { return map[string]any{"email": w.newName("mail") + "@example.org"} },
 	"change-password":   func(*world) any { return map[string]any{"old_password": password, "new_password": password} },
@@ -191,6 +189,11 @@ func (w *world) newPerson(role string) citizen {
 	return citizen{w.someone(name), name}
 }
 
+func (w *world) login(s *auth.Service, name string) auth.Pair {
+	p, err := s.Login(w.Context(), name, password, localhost)
+	return must(w, p, err)
+}
+
 // person returns who has a role, logged in; nobody for anon.
 func (w *world) person(role string) citizen {
 	w.Helper()
@@ -201,8 +204,7 @@ func (w *world) person(role string) citizen {
 	switch {
 	case ok:
 	case role == "root":
-		p, err := w.auth.Login(w.Context(), role, password, localhost)
-		must(w, p, err)
+		p := w.login(w.auth, role)
 		c = citizen{someone{w.workshop, p.User.ID, p.AccessToken}, role}
 	default:
 		c = w.newPerson(role)
@@ -240,8 +242,7 @@ func (w *world) goneTokens() iter.Seq2[string, string] {
 		make func() string
 	}{
 		{"expired session", func() string {
-			p, err := w.past.Login(w.Context(), owner.name, password, localhost)
-			return must(w, p, err).AccessToken
+			return w.login(w.past, owner.name).AccessToken
 		}},
 		{"expired API token", func() string {
 			n := api
