@@ -231,7 +231,7 @@ func (w *world) token(role, kind string, scopes ...auth.Scope) string {
 	return w.tokens[key]
 }
 
-// goneTokens returns tokens of owner's that once were good, by what has happened.
+// goneTokens returns tokens that once were good, by what has happened.
 func (w *world) goneTokens() iter.Seq2[string, string] {
 	w.Helper()
 	owner := w.person("owner")
@@ -241,9 +241,7 @@ func (w *world) goneTokens() iter.Seq2[string, string] {
 		name string
 		make func() string
 	}{
-		{"expired session", func() string {
-			return w.login(w.past, owner.name).AccessToken
-		}},
+		{"expired session", func() string { return w.login(w.past, owner.name).AccessToken }},
 		{"expired API token", func() string {
 			n := api
 			n.ExpiresAt = time.Now().Add(-time.Millisecond)
@@ -254,6 +252,11 @@ func (w *world) goneTokens() iter.Seq2[string, string] {
 			t, secret, err := w.auth.CreateToken(w.Context(), c, api)
 			must(w, secret, err)
 			return must(w, secret, w.auth.DeleteToken(w.Context(), c, t.ID))
+		}},
+		{"session of a disabled user", func() string { return w.disable(w.newPerson("gone").someone).token }},
+		{"API token of a disabled user", func() string { return w.disable(w.newPerson("gone").with(api)).token }},
+		{"worker token of a disabled user", func() string {
+			return w.disable(w.newPerson("gone").with(auth.NewToken{Kind: auth.KindWorker})).token
 		}},
 	}
 	return func(yield func(name, token string) bool) {
@@ -266,6 +269,12 @@ func (w *world) goneTokens() iter.Seq2[string, string] {
 			}
 		}
 	}
+}
+
+func (w *world) disable(s someone) someone {
+	yes := true
+	_, err := w.auth.UpdateUser(w.Context(), auth.Caller{Admin: true}, s.id, auth.UserChange{Disabled: &yes})
+	return must(w, s, err)
 }
 
 // thing returns the id of something of things.
