@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,13 +26,15 @@ const (
 
 // op is one operation of one caller.
 type op struct {
-	ctx  context.Context
-	run  func(*writeTx) error
-	rows int  // about how many it writes
-	bare bool // a single statement, which SQLite undoes by itself
-	came time.Time
-	err  error
-	done chan struct{}
+	ctx context.Context
+	run func(*writeTx) error
+	// intake, instead of run, is written together with those that follow in the lane.
+	intake *intake
+	rows   int  // about how many it writes
+	bare   bool // a single statement, which SQLite undoes by itself
+	came   time.Time
+	err    error
+	done   chan struct{}
 }
 
 // writer owns the connection that writes. One goroutine takes what waits, runs
@@ -69,7 +72,7 @@ func startWriter(ctx context.Context, file string, log *slog.Logger) (*writer, e
 		return nil, err
 	}
 	w := &writer{
-		db: db, log: log, tx: &writeTx{conn: conn, stmts: make(map[string]*sql.Stmt)},
+		db: db, log: log, tx: &writeTx{conn: conn, stmts: make(map[string]*sql.Stmt), ingest: newIngest()},
 		done: make(chan struct{}), wake: make(chan struct{}, 1),
 		room: [2]chan struct{}{make(chan struct{}, queueOps), make(chan struct{}, queueOps)},
 	}
@@ -82,7 +85,7 @@ func startWriter(ctx context.Context, file string, log *slog.Logger) (*writer, e
 // was taken may still be committed after ctx has ended.
 func (w *writer) do(o *op) error {
 	lane := urgent
-	if o.rows >= bulkMinRows {
+	if o.rows >= bulkMinRows || o.intake != nil {
 		lane = bulk
 	}
 	select {
@@ -178,22 +181,32 @@ func (w *writer) turn() (lane, ops int) {
 }
 
 // next takes one more operation into the lane's transaction, which has so many
-// rows by now; nil when it is full. Bulk work makes room as soon as something
-// urgent waits.
-func (w *writer) next(lane, rows int) *op {
+// rows by now and takes at most ops more; none when it is full. Bulk work makes
+// room as soon as something urgent waits. Events are taken together with those
+// that follow.
+func (w *writer) next(lane, ops, rows int) []*op {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	l := w.lanes[lane]
 	if lane == bulk && rows > 0 && (rows >= batchRows || len(w.lanes[urgent]) > 0) {
 		return nil
 	}
-	o := w.lanes[lane][0]
-	w.lanes[lane][0] = nil
-	w.lanes[lane] = w.lanes[lane][1:]
-	<-w.room[lane]
-	if w.oldest.IsZero() || o.came.Before(w.oldest) {
-		w.oldest = o.came
+	n := 1
+	if first := l[0].intake; first != nil {
+		for events := len(first.events); n < ops && l[n].intake != nil && events+len(l[n].intake.events) <= ingestPortion; n++ {
+			events += len(l[n].intake.events)
+		}
 	}
-	return o
+	unit := slices.Clone(l[:n])
+	clear(l[:n])
+	w.lanes[lane] = l[n:]
+	for _, o := range unit {
+		<-w.room[lane]
+		if w.oldest.IsZero() || o.came.Before(w.oldest) {
+			w.oldest = o.came
+		}
+	}
+	return unit
 }
 
 // commit runs up to so many operations of one lane in one transaction and returns
@@ -202,21 +215,24 @@ func (w *writer) next(lane, rows int) *op {
 func (w *writer) commit(lane, ops int) (batch []*op) {
 	err := w.tx.exec1("BEGIN IMMEDIATE")
 	for rows := 0; len(batch) < ops; {
-		o := w.next(lane, rows)
-		if o == nil {
+		unit := w.next(lane, ops-len(batch), rows)
+		if len(unit) == 0 {
 			break
 		}
-		batch, rows = append(batch, o), rows+o.rows
-		if err != nil {
-			continue // there is no transaction: what would have been in it fails with it
+		batch = append(batch, unit...)
+		for _, o := range unit {
+			rows += o.rows
 		}
-		if o.err = o.ctx.Err(); o.err == nil {
-			o.err = w.tx.op(o)
+		if err == nil { // else there is no transaction: what would have been in it fails with it
+			w.tx.unit(unit)
+			err = w.tx.broken
 		}
-		err = w.tx.broken
 	}
 	if err == nil {
 		err = w.tx.flushStats()
+	}
+	if err == nil {
+		err = w.tx.flushIngest()
 	}
 	if err == nil {
 		err = w.tx.exec1("COMMIT")
@@ -226,6 +242,7 @@ func (w *writer) commit(lane, ops int) (batch []*op) {
 		return batch
 	}
 	w.tx.broken = nil
+	w.tx.ingest.forget()
 	w.log.Error("write transaction failed", "operations", len(batch), "error", err)
 	for _, o := range batch {
 		o.err = err
@@ -243,7 +260,28 @@ type writeTx struct {
 	stmts  map[string]*sql.Stmt
 	stats  statsDelta
 	counts []tasks.Count // of the operation under way
-	broken error         // the transaction itself is lost
+	ingest *ingest
+	args   []any // of the statement under way, where there are many
+	broken error // the transaction itself is lost
+}
+
+// unit runs an operation, or events of several. What fails alone keeps its own
+// error, unless the transaction is broken.
+func (tx *writeTx) unit(ops []*op) {
+	var intakes []*intake
+	for _, o := range ops {
+		if o.err = o.ctx.Err(); o.err != nil {
+			continue
+		}
+		if o.intake != nil {
+			intakes = append(intakes, o.intake)
+		} else {
+			o.err = tx.op(o)
+		}
+	}
+	if len(intakes) > 0 {
+		tx.broken = tx.safely(func(tx *writeTx) error { return tx.take(intakes) })
+	}
 }
 
 // op runs one operation so that its failure undoes itself alone.

@@ -1,0 +1,55 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	devsync "github.com/firmlight/firmlight/internal/sync"
+)
+
+func benchEvent(n int64, devices int64) devsync.Event {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	return devsync.Event{
+		Device: fmt.Sprintf("device-%06d", n%devices), At: time.UnixMilli(1_700_000_000_000 + n/devices*60_000).UTC(), ReceivedAt: now,
+		Files: 12, Errors: max(0, n%10-8), Speed: 17.5,
+	}
+}
+
+// BenchmarkAppendOne is a hundred callers with one event each.
+func BenchmarkAppendOne(b *testing.B) {
+	db, ctx := openTest(b), context.Background()
+	var n atomic.Int64
+	b.SetParallelism(50)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := db.Append(ctx, "group", []devsync.Event{benchEvent(n.Add(1), 1000)}); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+// BenchmarkAppendBatch is four callers with 500 events each, of as many devices.
+func BenchmarkAppendBatch(b *testing.B) {
+	db, ctx := openTest(b), context.Background()
+	var n atomic.Int64
+	b.SetParallelism(2)
+	b.RunParallel(func(pb *testing.PB) {
+		events := make([]devsync.Event, 500)
+		for pb.Next() {
+			for i := range events {
+				events[i] = benchEvent(n.Add(1), 1000)
+			}
+			if _, err := db.Append(ctx, "group", events); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)*500/b.Elapsed().Seconds(), "events/s")
+}

@@ -1,0 +1,171 @@
+// Package devsync is the registry of devices and what they report of their
+// syncs: events, streaks of failures, sums, alerts. It knows neither HTTP nor the
+// store's driver. (The folder is named sync; the package is not, so that it can
+// stand beside Go's own.)
+package devsync
+
+import (
+	"cmp"
+	"math"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/firmlight/firmlight/internal/fault"
+)
+
+// Event is what a device reports of one sync.
+type Event struct {
+	Device     string    // as the device names itself; unique in its group
+	ID         string    // event_id, the device's own; empty: it gives none
+	At         time.Time // by the device's clock
+	ReceivedAt time.Time // by the server's
+	Files      int64     // synced
+	Errors     int64
+	Speed      float64 // of its internet connection, in the device's unit
+}
+
+// Status sums up one sync.
+type Status string
+
+const (
+	OK      Status = "ok"      // no errors
+	Partial Status = "partial" // errors, and files nevertheless
+	Failed  Status = "failed"  // errors, and no files
+)
+
+// Failed reports whether the sync counts as failed: it had errors.
+func (e Event) Failed() bool { return e.Errors > 0 }
+
+// Status tells a whole failure from a partial one.
+func (e Event) Status() Status {
+	switch {
+	case !e.Failed():
+		return OK
+	case e.Files > 0:
+		return Partial
+	}
+	return Failed
+}
+
+// Mark is a place in a device's history: events are ordered by device time, those
+// of the same time by their id.
+type Mark struct {
+	At    time.Time
+	Event string
+}
+
+// Mark returns the event's place.
+func (e Event) Mark() Mark { return Mark{e.At, e.ID} }
+
+// Before reports whether m stands before other; the zero Mark before all.
+func (m Mark) Before(other Mark) bool {
+	return cmp.Or(m.At.Compare(other.At), cmp.Compare(m.Event, other.Event)) < 0
+}
+
+// Limits of an event (docs/http-api.md).
+const (
+	MaxDeviceID = 128            // characters
+	MaxEventID  = 128            // characters
+	MaxCount    = 1<<53 - 1      // files and errors: what JSON numbers hold exactly
+	MaxSpeed    = 1e12           // in any unit
+	MaxAhead    = 24 * time.Hour // of the device's clock
+)
+
+// Earliest is the oldest time an event may have: no device is older, and clocks
+// that were never set begin at 1970 or 1980.
+var Earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Report is an event as a device sends it; nil: left out.
+type Report struct {
+	DeviceID  *string    `json:"device_id"`
+	Timestamp *time.Time `json:"timestamp"`
+	Files     *int64     `json:"total_files_synced"`
+	Errors    *int64     `json:"total_errors"`
+	Speed     *float64   `json:"internet_speed"`
+	EventID   *string    `json:"event_id,omitempty"`
+}
+
+// Event checks a report that came at now. The fault names every wrong field.
+func (r *Report) Event(now time.Time) (Event, error) {
+	e := Event{ReceivedAt: now.UTC().Truncate(time.Millisecond)}
+	var errs []error
+	bad := func(field, message string, args ...any) {
+		errs = append(errs, fault.InvalidField(field, message, args...))
+	}
+	count := func(field string, v *int64) int64 {
+		switch {
+		case v == nil:
+			bad(field, "is needed")
+		case *v < 0 || *v > MaxCount:
+			bad(field, "must be 0 to %d", int64(MaxCount))
+		default:
+			return *v
+		}
+		return 0
+	}
+	if r.DeviceID == nil {
+		bad("device_id", "is needed")
+	} else {
+		var err error
+		if e.Device, err = name("device_id", *r.DeviceID, MaxDeviceID); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if r.EventID != nil {
+		var err error
+		if e.ID, err = name("event_id", *r.EventID, MaxEventID); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	switch t := r.Timestamp; {
+	case t == nil:
+		bad("timestamp", "is needed")
+	case t.Before(Earliest):
+		bad("timestamp", "must not be before %d", Earliest.Year())
+	case t.After(now.Add(MaxAhead)):
+		bad("timestamp", "is more than 24 hours ahead")
+	default:
+		e.At = t.UTC().Truncate(time.Millisecond)
+	}
+	e.Files, e.Errors = count("total_files_synced", r.Files), count("total_errors", r.Errors)
+	switch s := r.Speed; {
+	case s == nil:
+		bad("internet_speed", "is needed")
+	case !(*s >= 0 && *s <= MaxSpeed): // NaN is neither
+		bad("internet_speed", "must be 0 to %.0e", MaxSpeed)
+	default:
+		e.Speed = math.Abs(*s) // -0 is 0
+	}
+	return e, fault.Join(errs...)
+}
+
+// name is a device's own name for something: 1 to most characters, none of them
+// a control character, in Unicode NFC. Space is kept: it is the device's.
+func name(field, s string, most int) (string, error) {
+	if !ascii(s) {
+		if !utf8.ValidString(s) {
+			return "", fault.InvalidField(field, "is not valid UTF-8")
+		}
+		s = norm.NFC.String(s)
+	}
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return "", fault.InvalidField(field, "must not contain control characters")
+	}
+	if n := utf8.RuneCountInString(s); n < 1 || n > most {
+		return "", fault.InvalidField(field, "must have 1 to %d characters", most)
+	}
+	return s, nil
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
