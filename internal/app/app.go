@@ -21,6 +21,7 @@ import (
 	"github.com/firmlight/firmlight/internal/live"
 	"github.com/firmlight/firmlight/internal/queue"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
+	devsync "github.com/firmlight/firmlight/internal/sync"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
 	"github.com/firmlight/firmlight/workload"
@@ -42,6 +43,7 @@ type App struct {
 	control    *control
 	auth       *auth.Service
 	groups     *groups.Service
+	devices    *devsync.Service
 	live       *live.Hub
 	stats      *live.Stats
 	tasks      *tasks.Service
@@ -147,6 +149,7 @@ func (a *App) wire(ctx context.Context) error {
 		return err
 	}
 	a.groups = groups.NewService(a.store, a.store, time.Now)
+	a.devices = devsync.NewService(a.store, a.cfg.DeviceRate, time.Now)
 	a.live = live.NewHub(live.DefaultTiming, nil) // one server: SQLite is locked
 	q := queue.New(a.redis, a.log)
 	a.control = newControl(a.redis.Client(), a.id, a.sessions, a.log)
@@ -178,7 +181,7 @@ func (a *App) wire(ctx context.Context) error {
 	a.api = httpapi.New(httpapi.Deps{
 		Log: a.log, Auth: a.auth, Groups: a.groups, TrustedProxies: a.cfg.TrustedProxies,
 		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,
-		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live,
+		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live, Devices: a.devices,
 		Ready:  a.ready,
 		Behind: func() time.Duration { return max(a.store.QueueDelay(), a.tasks.SubmitLag()) },
 	})

@@ -41,6 +41,8 @@ type Config struct {
 	Argon2Iterations  uint32 `name:"argon2-iterations" default:"2" help:"Passes of one password hash."`
 	Argon2Parallelism uint8  `name:"argon2-parallelism" default:"1" help:"Threads of one password hash."`
 
+	DeviceRate float64 `default:"0" help:"Events per second that one device may report to this server; 0: no bound."`
+
 	MetadataRetention time.Duration `default:"720h" help:"How long an ended task's metadata stays; statistics by day stay for good."`
 
 	WorkerPing    time.Duration `default:"2500ms" help:"Between two pings to a worker."`

@@ -23,6 +23,7 @@ const (
 	TooLarge                    // over a size limit (413)
 	Invalid                     // fields are wrong; Fields says which (422)
 	TooMany                     // over a rate; RetryAfter says when (429)
+	UnsupportedType             // a body of another media type than can be read (415)
 	Unavailable                 // store or Redis away; RetryAfter says when (503)
 )
 

@@ -22,6 +22,7 @@ import (
 	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/live"
+	devsync "github.com/firmlight/firmlight/internal/sync"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
 )
@@ -35,6 +36,7 @@ type Deps struct {
 	Sessions       workers.Store // of workers, on every server
 	Workers        *workers.Hub
 	Live           *live.Hub
+	Devices        *devsync.Service
 	Ready          func(context.Context) error // returns nil while the store and Redis answer; nil: they always do
 	Behind         func() time.Duration        // how far the store's writes, or inserted tasks, are behind; nil: never
 	TrustedProxies []netip.Prefix              // whose X-Forwarded-For is believed; may be empty
@@ -81,6 +83,7 @@ func New(deps Deps) *API {
 	a.taskActionRoutes()
 	a.groupWorkRoutes()
 	a.socketRoutes()
+	a.ingestRoutes()
 	a.healthRoutes()
 	a.documentRoutes()
 	a.setupPageRoutes()

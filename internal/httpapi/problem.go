@@ -49,6 +49,7 @@ var statuses = map[fault.Kind]int{
 	fault.TooLarge:        http.StatusRequestEntityTooLarge,
 	fault.Invalid:         http.StatusUnprocessableEntity,
 	fault.TooMany:         http.StatusTooManyRequests,
+	fault.UnsupportedType: http.StatusUnsupportedMediaType,
 	fault.Unavailable:     http.StatusServiceUnavailable,
 }
 
