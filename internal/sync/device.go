@@ -26,6 +26,8 @@ type Device struct {
 	// Interval is the usual time between two events, smoothed; zero until there
 	// are two.
 	Interval time.Duration
+
+	Failing, Silent bool // has an open alert; read only
 }
 
 // State is what people decided about a device.

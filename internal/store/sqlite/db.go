@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // registers the driver
@@ -40,7 +41,8 @@ type DB struct {
 	writer *writer
 	reads  *sql.DB
 	log    *slog.Logger
-	rare   int // rareMatches
+	rare   int          // rareMatches
+	dropAt atomic.Int64 // where DropEvents goes on: a device's seq
 
 	mu    sync.RWMutex // guards stmts
 	stmts map[string]*sql.Stmt

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strings"
 	"time"
 
@@ -45,6 +46,7 @@ type intake struct {
 // transaction's changes of devices and sums are written once, before its commit;
 // when a transaction fails all is forgotten.
 type ingest struct {
+	rules   map[string]devsync.Rules // by group
 	known   map[deviceKey]*knownDevice
 	changed []*knownDevice
 	hours   map[hourKey]*devsync.Totals
@@ -57,6 +59,7 @@ type deviceKey struct{ group, id string }
 type knownDevice struct {
 	devsync.Device
 	seq              int64
+	failing, silent  string // ids of open alerts, or empty
 	changed, recount bool
 }
 
@@ -78,12 +81,13 @@ type eventRow struct {
 }
 
 func newIngest() *ingest {
-	return &ingest{known: make(map[deviceKey]*knownDevice), hours: make(map[hourKey]*devsync.Totals), speeds: make(map[speedKey]int64)}
+	return &ingest{rules: make(map[string]devsync.Rules), known: make(map[deviceKey]*knownDevice), hours: make(map[hourKey]*devsync.Totals), speeds: make(map[speedKey]int64)}
 }
 
 // forget is called when a transaction failed.
 func (g *ingest) forget() {
 	clear(g.known)
+	clear(g.rules)
 	g.settle()
 }
 
@@ -146,7 +150,7 @@ func shapes(before string, columns int, after string) map[int]string {
 var (
 	insertEvents = shapes("INSERT INTO sync_events (device, at, id, received, files, errors, speed) VALUES ", 7, " ON CONFLICT DO NOTHING")
 	replaceSums  = shapes(`REPLACE INTO device_sums (device, last_seen, events, failed, partial, files, errors, newest_at, newest_id,
-		success_at, success_id, failure_at, failure_id, streak, usual_interval) VALUES `, 15, "")
+		success_at, success_id, failure_at, failure_id, streak, usual_interval, failing, silent) VALUES `, 17, "")
 )
 
 // insertEvents writes rows with one statement, or one by one where some of them
@@ -200,7 +204,7 @@ func (tx *writeTx) note(r eventRow) {
 		r.dev.changed = true
 		g.changed = append(g.changed, r.dev)
 	}
-	key := hourKey{r.dev.Group, r.ev.At.Truncate(time.Hour).UnixMilli()}
+	key := hourKey{r.dev.Group, hourOf(*r.ev)}
 	sum := g.hours[key]
 	if sum == nil {
 		sum = new(devsync.Totals)
@@ -210,38 +214,33 @@ func (tx *writeTx) note(r eventRow) {
 	g.speeds[speedKey{key, devsync.SpeedBucket(r.ev.Speed)}]++
 }
 
-const eventColumns = "at, id, received, files, errors, speed"
-
 // repeat answers an event with the first of its id, else of its time.
 func (tx *writeTx) repeat(r eventRow) error {
-	first := devsync.Event{Device: r.ev.Device}
-	var when, received int64
-	dest := []any{&when, &first.ID, &received, &first.Files, &first.Errors, &first.Speed}
 	q, args := "SELECT "+eventColumns+" FROM sync_events WHERE device = ? AND at = ? AND id = ''", []any{r.dev.seq, r.ev.At.UnixMilli()}
 	if r.ev.ID != "" {
 		q, args = "SELECT "+eventColumns+" FROM sync_events WHERE device = ? AND id = ? AND id <> ''", []any{r.dev.seq, r.ev.ID}
 	}
-	if err := tx.row(q, args, dest...); err != nil {
+	rows, err := tx.query(q, args...)
+	if err != nil {
 		return err
 	}
-	first.At, first.ReceivedAt = at(when), at(received)
-	*r.out = devsync.Stored{Event: first, Repeat: true}
-	return nil
+	*r.out = devsync.Stored{Event: devsync.Event{Device: r.ev.Device}, Repeat: true}
+	return each(rows, func(rows *sql.Rows) error { return scanEvent(rows, &r.out.Event) })
 }
 
 const (
 	deviceColumns = `d.seq, d.group_id, d.id, d.name, d.tags, d.state, d.first_seen, s.last_seen, s.events, s.failed, s.partial,
-	s.files, s.errors, s.newest_at, s.newest_id, s.success_at, s.success_id, s.failure_at, s.failure_id, s.streak, s.usual_interval`
+	s.files, s.errors, s.newest_at, s.newest_id, s.success_at, s.success_id, s.failure_at, s.failure_id, s.streak, s.usual_interval, s.failing, s.silent`
 	fromDevices = " FROM devices d JOIN device_sums s ON s.device = d.seq "
 )
 
-func scanDevice(scan func(...any) error, d *devsync.Device, seq *int64) error {
-	return scan((*int64Col)(seq), &d.Group, &d.ID, &d.Name, jsonCol{&d.Tags}, (*string)(&d.State),
+func (d *knownDevice) scan(rows *sql.Rows) error {
+	return rows.Scan((*int64Col)(&d.seq), &d.Group, &d.ID, &d.Name, jsonCol{&d.Tags}, (*string)(&d.State),
 		(*timeCol)(&d.FirstSeen), (*timeCol)(&d.LastSeen),
 		(*int64Col)(&d.Totals.Events), (*int64Col)(&d.Totals.Failed), (*int64Col)(&d.Totals.Partial),
 		(*int64Col)(&d.Totals.Files), (*int64Col)(&d.Totals.Errors),
 		(*timeCol)(&d.Newest.At), &d.Newest.Event, (*timeCol)(&d.LastSuccess.At), &d.LastSuccess.Event,
-		(*timeCol)(&d.LastFailure.At), &d.LastFailure.Event, (*intCol)(&d.Streak), (*durationCol)(&d.Interval))
+		(*timeCol)(&d.LastFailure.At), &d.LastFailure.Event, (*intCol)(&d.Streak), (*durationCol)(&d.Interval), &d.failing, &d.silent)
 }
 
 // device returns what is known of a device, which it registers if it is new.
@@ -250,27 +249,49 @@ func (tx *writeTx) device(key deviceKey, now time.Time) (*knownDevice, error) {
 	if d := g.known[key]; d != nil {
 		return d, nil
 	}
-	d := &knownDevice{}
-	rows, err := tx.query("SELECT "+deviceColumns+fromDevices+"WHERE d.group_id = ? AND d.id = ?", key.group, key.id)
+	d, err := tx.find(key)
+	if errors.Is(err, sql.ErrNoRows) {
+		d, err = tx.register(key, now)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if err := each(rows, func(rows *sql.Rows) error { return scanDevice(rows.Scan, &d.Device, &d.seq) }); err != nil {
-		return nil, err
-	}
-	if d.seq == 0 {
-		d.Device = devsync.Device{Group: key.group, ID: key.id, State: devsync.Active, FirstSeen: now}
-		d.seq, err = tx.insertRow("INSERT INTO devices (group_id, id, name, tags, state, first_seen) VALUES (?, ?, '', '[]', ?, ?)",
-			key.group, key.id, string(d.State), ms(now))
-		if err != nil {
-			return nil, err
-		}
 	}
 	if len(g.known) >= maxKnown {
 		g.dropUnchanged()
 	}
 	g.known[key] = d
 	return d, nil
+}
+
+// find reads a device: sql.ErrNoRows for one that is not registered.
+func (tx *writeTx) find(key deviceKey) (*knownDevice, error) {
+	d := &knownDevice{}
+	rows, err := tx.query("SELECT "+deviceColumns+fromDevices+"WHERE d.group_id = ? AND d.id = ?", key.group, key.id)
+	if err != nil {
+		return nil, err
+	}
+	if err := each(rows, d.scan); err != nil {
+		return nil, err
+	}
+	if d.seq == 0 {
+		return nil, sql.ErrNoRows
+	}
+	return d, nil
+}
+
+// register adds a device.
+func (tx *writeTx) register(key deviceKey, now time.Time) (*knownDevice, error) {
+	rules, err := tx.rules(key.group)
+	if err != nil {
+		return nil, err
+	}
+	d := &knownDevice{Device: devsync.Device{Group: key.group, ID: key.id, State: devsync.Active, FirstSeen: now}}
+	if rules.Approval {
+		d.State = devsync.Pending
+	}
+	d.seq, err = tx.insertRow("INSERT INTO devices (group_id, id, name, tags, state, first_seen) VALUES (?, ?, '', '[]', ?, ?)",
+		key.group, key.id, string(d.State), ms(now))
+	return d, err
 }
 
 // dropUnchanged makes room for other devices.
@@ -304,6 +325,9 @@ func (tx *writeTx) flushIngest() error {
 				return err
 			}
 		}
+		if err := tx.checkAlerts(d, d.LastSeen); err != nil {
+			return err
+		}
 		d.changed, d.recount = false, false
 	}
 	if err := eachSome(g.changed, tx.writeSums); err != nil {
@@ -328,7 +352,7 @@ func (tx *writeTx) writeSums(devices []*knownDevice) error {
 	for _, d := range devices {
 		args = append(args, d.seq, ms(d.LastSeen), d.Totals.Events, d.Totals.Failed, d.Totals.Partial, d.Totals.Files,
 			d.Totals.Errors, ms(d.Newest.At), d.Newest.Event, ms(d.LastSuccess.At), d.LastSuccess.Event,
-			ms(d.LastFailure.At), d.LastFailure.Event, d.Streak, d.Interval.Milliseconds())
+			ms(d.LastFailure.At), d.LastFailure.Event, d.Streak, d.Interval.Milliseconds(), d.failing, d.silent)
 	}
 	tx.args = args
 	return tx.exec1(replaceSums[len(devices)], args...)
