@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firmlight/firmlight/internal/store/storetest"
 	devsync "github.com/firmlight/firmlight/internal/sync"
 )
 
@@ -52,4 +53,8 @@ func BenchmarkAppendBatch(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(b.N)*500/b.Elapsed().Seconds(), "events/s")
+}
+
+func TestDevices(t *testing.T) {
+	storetest.Devices(t, func(t *testing.T) devsync.Store { return openTest(t) })
 }
