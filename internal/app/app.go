@@ -149,7 +149,9 @@ func (a *App) wire(ctx context.Context) error {
 		return err
 	}
 	a.groups = groups.NewService(a.store, a.store, time.Now)
-	a.devices = devsync.NewService(a.store, a.cfg.DeviceRate, time.Now)
+	a.devices = devsync.NewService(devsync.Options{
+		Store: a.store, Groups: a.groups, Roles: a.store, DeviceRate: a.cfg.DeviceRate, Now: time.Now,
+	})
 	a.live = live.NewHub(live.DefaultTiming, nil) // one server: SQLite is locked
 	q := queue.New(a.redis, a.log)
 	a.control = newControl(a.redis.Client(), a.id, a.sessions, a.log)

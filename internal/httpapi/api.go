@@ -84,6 +84,8 @@ func New(deps Deps) *API {
 	a.groupWorkRoutes()
 	a.socketRoutes()
 	a.ingestRoutes()
+	a.deviceRoutes()
+	a.alertRoutes()
 	a.healthRoutes()
 	a.documentRoutes()
 	a.setupPageRoutes()

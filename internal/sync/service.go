@@ -9,20 +9,28 @@ import (
 
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/fault"
+	"github.com/firmlight/firmlight/internal/groups"
 )
 
 // Service takes events in and answers questions about devices. It is safe for
 // concurrent use.
 type Service struct {
-	store Store
-	pace  *pace
-	now   func() time.Time
+	Options
+	pace *pace
 }
 
-// NewService makes a Service. perSecond bounds the events of one device on this
-// server; 0: no bound.
-func NewService(store Store, perSecond float64, now func() time.Time) *Service {
-	return &Service{store: store, pace: newPace(perSecond), now: now}
+// Options are what a Service needs; all are required unless said otherwise.
+type Options struct {
+	Store      Store
+	Groups     *groups.Service
+	Roles      auth.Memberships
+	DeviceRate float64 // events a second that one device may report to this server; 0: no bound
+	Now        func() time.Time
+}
+
+// NewService makes a Service.
+func NewService(o Options) *Service {
+	return &Service{Options: o, pace: newPace(o.DeviceRate)}
 }
 
 // ErrWrongDevice refuses an event of another device than the token's.
@@ -31,7 +39,7 @@ var ErrWrongDevice = fault.New(fault.Forbidden, "wrong_device", "The token belon
 // Check makes an event of what a device sent with its token: a fault that names
 // the wrong fields, ErrWrongDevice, or one of kind TooMany above the device's rate.
 func (s *Service) Check(c auth.Caller, r *Report) (Event, error) {
-	now := s.now()
+	now := s.Now()
 	e, err := r.Event(now)
 	if err != nil {
 		return Event{}, err
@@ -50,7 +58,7 @@ func (s *Service) Check(c auth.Caller, r *Report) (Event, error) {
 // Append keeps events that Check let through, of the one group of the caller's
 // token. It returns one for each; with an error those before it.
 func (s *Service) Append(ctx context.Context, c auth.Caller, events ...Event) ([]Stored, error) {
-	return s.store.Append(ctx, c.Groups[0], events)
+	return s.Store.Append(ctx, c.Groups[0], events)
 }
 
 // pace bounds the events of each device.

@@ -1,0 +1,267 @@
+package devsync
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/firmlight/firmlight/internal/auth"
+	"github.com/firmlight/firmlight/internal/fault"
+)
+
+// groupsFor returns the caller's groups in which they may do p: the one named, or
+// all. groups.ErrNoGroup, groups.ErrRole.
+func (s *Service) groupsFor(ctx context.Context, c auth.Caller, group string, p auth.Permission) ([]string, error) {
+	if group != "" {
+		_, err := s.Groups.Authorize(ctx, c, group, p)
+		return []string{group}, err
+	}
+	roles, err := s.Roles.RolesOf(ctx, c.UserID)
+	if err != nil {
+		return nil, err
+	}
+	found := []string{} // none is not any
+	for g, role := range roles {
+		if role.May(p) && c.Reaches(g) {
+			found = append(found, g)
+		}
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+// Find returns the device of that id in the group named, or else in the one of
+// the caller's groups that knows it: ErrNoDevice, ErrAmbiguous, groups.ErrNoGroup.
+// A pending one is there only for those who may let it in.
+func (s *Service) Find(ctx context.Context, c auth.Caller, group, id string) (Device, error) {
+	in, err := s.groupsFor(ctx, c, group, auth.View)
+	if err != nil {
+		return Device{}, err
+	}
+	if in, err = s.Store.GroupsOfDevice(ctx, id, in); err != nil {
+		return Device{}, err
+	}
+	var found []Device
+	for _, g := range in {
+		d, err := s.Store.Device(ctx, g, id)
+		if err == nil && d.State == Pending {
+			err = s.mayDecide(ctx, c, g)
+		}
+		if err == nil {
+			found = append(found, d)
+		} else if !errors.Is(err, ErrNoDevice) {
+			return Device{}, err
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Device{}, ErrNoDevice
+	case 1:
+		return found[0], nil
+	}
+	return Device{}, ErrAmbiguous
+}
+
+// mayDecide returns ErrNoDevice to those who may not see pending devices.
+func (s *Service) mayDecide(ctx context.Context, c auth.Caller, group string) error {
+	_, err := s.Groups.Authorize(ctx, c, group, auth.ManageSettings)
+	if fault.KindOf(err) == fault.Forbidden {
+		return ErrNoDevice
+	}
+	return err
+}
+
+// List lists devices of one group, by id. Without states asked for, the active
+// ones; pending ones only for those who may let them in.
+func (s *Service) List(ctx context.Context, c auth.Caller, q DeviceQuery) ([]Device, error) {
+	p := auth.View
+	if slices.Contains(q.States, Pending) {
+		p = auth.ManageSettings
+	}
+	if _, err := s.Groups.Authorize(ctx, c, q.Group, p); err != nil {
+		return nil, err
+	}
+	if len(q.States) == 0 {
+		q.States = []State{Active}
+	}
+	return s.Store.Devices(ctx, q)
+}
+
+// Limits of what people say of a device (docs/http-api.md).
+const (
+	maxName = 64
+	maxTags = 16
+	maxTag  = 32
+)
+
+// Update changes a device.
+func (s *Service) Update(ctx context.Context, c auth.Caller, group, id string, change Change) (Device, error) {
+	d, err := s.Find(ctx, c, group, id)
+	if err != nil {
+		return Device{}, err
+	}
+	if _, err := s.Groups.Authorize(ctx, c, d.Group, auth.ManageSettings); err != nil {
+		return Device{}, err
+	}
+	if err := change.validate(); err != nil {
+		return Device{}, err
+	}
+	if err := s.Store.UpdateDevice(ctx, d.Group, id, change, s.Now()); err != nil {
+		return Device{}, err
+	}
+	return s.Store.Device(ctx, d.Group, id)
+}
+
+func (c *Change) validate() error {
+	var errs []error
+	if c.Name != nil {
+		clean, err := fault.Text("body.name", *c.Name, 0, maxName)
+		*c.Name = clean
+		errs = append(errs, err)
+	}
+	if c.Tags != nil {
+		if len(*c.Tags) > maxTags {
+			errs = append(errs, fault.InvalidField("body.tags", "must have at most %d entries", maxTags))
+		}
+		for i, tag := range *c.Tags {
+			clean, err := fault.Text("body.tags", tag, 1, maxTag)
+			(*c.Tags)[i] = clean
+			errs = append(errs, err)
+		}
+	}
+	if c.State != nil && *c.State != Active && *c.State != Retired {
+		errs = append(errs, fault.InvalidField("body.state", "must be active or retired"))
+	}
+	return fault.Join(errs...)
+}
+
+// History lists a device's events, newest first.
+func (s *Service) History(ctx context.Context, c auth.Caller, q EventQuery) ([]Event, error) {
+	d, err := s.Find(ctx, c, q.Group, q.Device)
+	if err != nil {
+		return nil, err
+	}
+	q.Group = d.Group
+	return s.Store.EventsOf(ctx, q)
+}
+
+// Failing lists devices that fail, of the group named or of all of the caller's.
+// q.Groups is filled in.
+func (s *Service) Failing(ctx context.Context, c auth.Caller, group string, q FailingQuery) ([]Failing, error) {
+	var err error
+	if q.Groups, err = s.groupsFor(ctx, c, group, auth.View); err != nil {
+		return nil, err
+	}
+	return s.Store.Failing(ctx, q)
+}
+
+// maxSums is how many hours or days one answer has.
+const maxSums = 1000
+
+// Sums adds up a device's events, or with an empty device the group's, by hours
+// or days of device time, the oldest first.
+func (s *Service) Sums(ctx context.Context, c auth.Caller, q SumQuery, days bool) ([]Sum, error) {
+	if q.Device == "" {
+		if _, err := s.Groups.Authorize(ctx, c, q.Group, auth.View); err != nil {
+			return nil, err
+		}
+	} else {
+		d, err := s.Find(ctx, c, q.Group, q.Device)
+		if err != nil {
+			return nil, err
+		}
+		q.Group = d.Group
+	}
+	step := time.Hour
+	if days {
+		step = 24 * time.Hour
+	}
+	if q.To.IsZero() {
+		q.To = s.Now().Add(MaxAhead)
+	}
+	if q.From.IsZero() {
+		q.From = q.To.Add(-maxSums * step)
+	}
+	if q.To.Sub(q.From) > (maxSums+1)*step {
+		return nil, fault.InvalidField("query.from", "is more than %d hours or days before to", maxSums)
+	}
+	q.From, q.To = q.From.UTC().Truncate(step), q.To.UTC().Add(step-1).Truncate(step)
+	sums, err := s.Store.Sums(ctx, q)
+	if days {
+		sums = ByDay(sums)
+	}
+	return sums, err
+}
+
+// exportPage is how many events are read at a time.
+const exportPage = 1000
+
+// Export calls row with each event of a device, or with an empty device of a
+// group, until it fails.
+func (s *Service) Export(ctx context.Context, c auth.Caller, q EventQuery, row func(Event) error) error {
+	var next func() ([]Event, error)
+	if q.Device == "" {
+		if _, err := s.Groups.Authorize(ctx, c, q.Group, auth.View); err != nil {
+			return err
+		}
+		e := ExportQuery{Group: q.Group, From: q.From, To: q.To, Limit: exportPage}
+		next = func() ([]Event, error) {
+			page, err := s.Store.GroupEvents(ctx, e)
+			if n := len(page); n > 0 {
+				e.AfterDevice, e.After = page[n-1].Device, page[n-1].Mark()
+			}
+			return page, err
+		}
+	} else {
+		q.Limit = exportPage
+		next = func() ([]Event, error) {
+			page, err := s.History(ctx, c, q)
+			if n := len(page); n > 0 {
+				q.Before = page[n-1].Mark()
+			}
+			return page, err
+		}
+	}
+	for {
+		page, err := next()
+		if err != nil {
+			return err
+		}
+		for _, e := range page {
+			if err := row(e); err != nil {
+				return err
+			}
+		}
+		if len(page) < exportPage {
+			return nil
+		}
+	}
+}
+
+// Rules returns the rules of a group.
+func (s *Service) Rules(ctx context.Context, c auth.Caller, group string) (Rules, error) {
+	if _, err := s.Groups.Authorize(ctx, c, group, auth.View); err != nil {
+		return Rules{}, err
+	}
+	return s.Store.RulesOf(ctx, group)
+}
+
+// SetRules replaces the rules of a group.
+func (s *Service) SetRules(ctx context.Context, c auth.Caller, group string, r Rules) error {
+	if _, err := s.Groups.Authorize(ctx, c, group, auth.ManageSettings); err != nil {
+		return err
+	}
+	if err := r.Validate(); err != nil {
+		return err
+	}
+	return s.Store.SetRules(ctx, group, r)
+}
+
+// Alerts lists a group's alerts, newest first.
+func (s *Service) Alerts(ctx context.Context, c auth.Caller, q AlertQuery) ([]Alert, error) {
+	if _, err := s.Groups.Authorize(ctx, c, q.Group, auth.View); err != nil {
+		return nil, err
+	}
+	return s.Store.Alerts(ctx, q)
+}
