@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/firmlight/firmlight/internal/publicnet"
 )
 
 // site is a web site that notes the paths it was asked for.
@@ -169,7 +171,7 @@ func TestCrawlChecksEveryRedirect(t *testing.T) {
 	}
 	s.page("/r6", "end")
 	f := testFetcher()
-	f.client.Transport = newTransport(func(ip netip.Addr) bool { return ip == netip.MustParseAddr("127.0.0.1") })
+	f.client.Transport = publicnet.Transport(func(ip netip.Addr) bool { return ip == netip.MustParseAddr("127.0.0.1") }, pageTimeout)
 	wantCrawl(t, f, s, `{"same_host":false,"urls":["SITE/private","SITE/metadata","SITE/file","SITE/forbidden","SITE/loop","SITE/r0","SITE/r1"]}`,
 		`{"pages":[{"url":"SITE/r1","status":200,"title":"","links":[],"bytes":3}],"skipped":[
 		{"url":"SITE/file","reason":"not_http"},{"url":"SITE/forbidden","reason":"robots"},{"url":"SITE/loop","reason":"redirects"},

@@ -6,13 +6,14 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/temoto/robotstxt"
+
+	"github.com/firmlight/firmlight/internal/publicnet"
 )
 
 const (
@@ -65,13 +66,13 @@ type robotsRules struct {
 }
 
 func newFetcher(opts Options) *fetcher {
-	permit := public
+	permit := publicnet.Public
 	if opts.AllowPrivate {
-		permit = func(netip.Addr) bool { return true }
+		permit = publicnet.Any
 	}
 	f := &fetcher{
 		client: &http.Client{
-			Transport:     newTransport(permit),
+			Transport:     publicnet.Transport(permit, pageTimeout),
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		gate:      newGate(max(opts.CrawlDelay, 0)),
@@ -222,7 +223,7 @@ func reasonOf(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, errPrivate):
+	case errors.Is(err, publicnet.ErrPrivate):
 		return skipPrivate
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
 		return skipTimeout

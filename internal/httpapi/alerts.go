@@ -94,7 +94,8 @@ func showAlert(v devsync.Alert) Alert {
 }
 
 type alertsRequest struct {
-	listOfGroupRequest
+	IDRequest
+	Page
 	Open bool `query:"open" doc:"Only those without a recovery"`
 }
 

@@ -24,7 +24,8 @@ type Options struct {
 	Store      Store
 	Groups     *groups.Service
 	Roles      auth.Memberships
-	DeviceRate float64 // events a second that one device may report to this server; 0: no bound
+	DeviceRate float64  // events a second that one device may report to this server; 0: no bound
+	Tellers    []Teller // in order; may be empty
 	Now        func() time.Time
 }
 

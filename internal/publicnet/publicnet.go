@@ -1,4 +1,6 @@
-package workload
+// Package publicnet makes HTTP transports that reach public addresses only: what
+// users name must not lead into the network of the machine that asks for it.
+package publicnet
 
 import (
 	"errors"
@@ -6,10 +8,11 @@ import (
 	"net/http"
 	"net/netip"
 	"syscall"
+	"time"
 )
 
-// errPrivate is what a connection to a refused address fails with.
-var errPrivate = errors.New("private address")
+// ErrPrivate is what a connection to a refused address fails with.
+var ErrPrivate = errors.New("private address")
 
 // refused are the ranges that are neither public nor told by netip itself, or
 // that lead to an IPv4 address hidden in an IPv6 one.
@@ -33,8 +36,8 @@ var refused = []netip.Prefix{
 	netip.MustParsePrefix("fec0::/10"),     // site-local
 }
 
-// public says whether crawl may connect to the address.
-func public(ip netip.Addr) bool {
+// Public reports whether an address is one of the public internet.
+func Public(ip netip.Addr) bool {
 	ip = ip.Unmap().WithZone("")
 	if !ip.IsGlobalUnicast() || ip.IsPrivate() {
 		return false
@@ -47,16 +50,19 @@ func public(ip netip.Addr) bool {
 	return true
 }
 
-// newTransport connects without proxies and without keeping connections, so that
-// every request asks permit. It is asked between resolution and connection: a
-// name cannot be rebound to another address after it.
-func newTransport(permit func(netip.Addr) bool) *http.Transport {
+// Any permits every address.
+func Any(netip.Addr) bool { return true }
+
+// Transport connects, within timeout, without proxies and without keeping
+// connections, so that every request asks permit. It is asked between resolution
+// and connection: a name cannot be rebound to another address after it.
+func Transport(permit func(netip.Addr) bool, timeout time.Duration) *http.Transport {
 	dialer := &net.Dialer{
-		Timeout: pageTimeout,
+		Timeout: timeout,
 		Control: func(_, address string, _ syscall.RawConn) error {
 			target, err := netip.ParseAddrPort(address)
 			if err != nil || !permit(target.Addr()) {
-				return errPrivate
+				return ErrPrivate
 			}
 			return nil
 		},
