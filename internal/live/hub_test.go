@@ -119,6 +119,7 @@ type message struct {
 	Worker   *Workers        `json:"worker"`
 	Stats    json.RawMessage `json:"stats"`
 	Note     json.RawMessage `json:"notification"`
+	Device   json.RawMessage `json:"device"`
 }
 
 func (p *page) next() message {
