@@ -74,6 +74,8 @@ func New(deps Deps) *API {
 	})
 	a.authRoutes()
 	a.meRoutes()
+	a.sessionRoutes()
+	a.userRoutes()
 	a.tokenRoutes()
 	a.groupRoutes()
 	a.invitationRoutes()

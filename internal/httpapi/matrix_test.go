@@ -51,6 +51,9 @@ get-me                  401  200      200    200    200  200   200   200   403  
 update-me               401  200      200    200    200  200   200   200   403    403    403      session
 change-password         401  204      204    204    204  204   204   204   403    403    403      session
 
+list-sessions           401  200      200    200    200  200   200   200   403    403    403      session
+end-session             401  404      404    204    404  404   404   404   403    403    403      session
+
 create-token            401  201      201    201    201  201   201   201   403    403    403      session
 list-tokens             401  200      200    200    200  200   200   200   403    403    403      session
 delete-token            401  404      404    204    404  404   404   404   403    403    403      session
@@ -85,14 +88,15 @@ drop-result             401  404      403    204    403  204   204   404   403  
 GET:/api/v1/live        401  101      101    101    101  101   101   101   403    403    101      tasks:read
 GET:/api/v1/worker      401  403      403    403    403  403   403   403   101    403    403      session
 
+list-users              401  403      403    403    403  403   403   200   403    403    403      session
+update-user             401  403      403    403    403  403   403   200   403    403    403      session
+
 alive                   200  200      200    200    200  200   200   200   200    200    200      public
 ready                   200  200      200    200    200  200   200   200   200    200    200      public
 GET:/api/openapi.json   200  200      200    200    200  200   200   200   200    200    200      public
 GET:/api/docs           200  200      200    200    200  200   200   200   200    200    200      public
 
 ? DELETE:/api/v1/me                               401 204 204 204 204 204 204 409 403 403 403 session
-? GET:/api/v1/me/sessions                         401 200 200 200 200 200 200 200 403 403 403 session
-? DELETE:/api/v1/me/sessions/{id}                 401 404 404 204 404 404 404 404 403 403 403 session
 ? DELETE:/api/v1/groups/{id}                      401 404 403 403 403 403 204 404 403 403 404 groups:write
 ? PUT:/api/v1/groups/{id}/star                    401 404 204 204 204 204 204 404 403 403 404 groups:write
 ? DELETE:/api/v1/groups/{id}/star                 401 404 204 204 204 204 204 404 403 403 404 groups:write
@@ -119,8 +123,6 @@ GET:/api/docs           200  200      200    200    200  200   200   200   200  
 ? GET:/api/v1/notifications/settings              401 200 200 200 200 200 200 200 403 403 403 session
 ? PUT:/api/v1/notifications/settings              401 200 200 200 200 200 200 200 403 403 403 session
 ? GET:/api/v1/admin/overview                      401 403 403 403 403 403 403 200 403 403 403 session
-? GET:/api/v1/admin/users                         401 403 403 403 403 403 403 200 403 403 403 session
-? PATCH:/api/v1/admin/users/{id}                  401 403 403 403 403 403 403 200 403 403 403 session
 ? GET:/api/v1/admin/groups                        401 403 403 403 403 403 403 200 403 403 403 session
 ? GET:/api/v1/admin/workers                       401 403 403 403 403 403 403 200 403 403 403 session
 ? POST:/api/v1/admin/workers/{id}/disconnect      401 403 403 403 403 403 403 204 403 403 403 session

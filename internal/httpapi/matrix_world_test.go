@@ -104,6 +104,7 @@ var bodies = map[string]func(w *world) any{
 	},
 	"update-me":         func(w *world) any { return map[string]any{"email": w.newName("mail") + "@example.org"} },
 	"change-password":   func(*world) any { return map[string]any{"old_password": password, "new_password": password} },
+	"update-user":       func(*world) any { return map[string]any{"disabled": true} },
 	"create-token":      func(*world) any { return map[string]any{"name": "a", "kind": "api"} },
 	"create-group":      func(*world) any { return map[string]any{"name": "a group"} },
 	"update-group":      func(*world) any { return map[string]any{"name": "another name"} },
@@ -118,7 +119,6 @@ var bodies = map[string]func(w *world) any{
 	"PATCH:/api/v1/workers/{id}":               func(*world) any { return map[string]any{"paused": true} },
 	"POST:/api/v1/notifications/read":          func(*world) any { return map[string]any{"all": true} },
 	"PUT:/api/v1/notifications/settings":       func(*world) any { return map[string]any{"off": []any{}} },
-	"PATCH:/api/v1/admin/users/{id}":           func(*world) any { return map[string]any{"disabled": true} },
 	"POST:/api/v1/admin/queues:pause":          queue,
 	"POST:/api/v1/admin/queues:resume":         queue,
 	"POST:/api/v1/admin/queues:empty": func(w *world) any {

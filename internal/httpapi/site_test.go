@@ -17,6 +17,7 @@ import (
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/httpapi"
+	"github.com/firmlight/firmlight/internal/live"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
 )
 
@@ -88,7 +89,7 @@ func newSite(t *testing.T, change ...func(*auth.Options, *httpapi.Deps)) *site {
 		Hash: auth.HashParams{MemoryKiB: 8, Iterations: 1, Parallelism: 1}, HashesAtOnce: 2, Registration: true,
 		Now: s.clock.now, Log: log,
 	}
-	d := httpapi.Deps{Log: log, Groups: groups.NewService(s.db, s.db, s.clock.now)}
+	d := httpapi.Deps{Log: log, Groups: groups.NewService(s.db, s.db, s.clock.now), Live: live.NewHub(live.DefaultTiming, nil)}
 	for _, c := range change {
 		c(&o, &d)
 	}
