@@ -28,8 +28,9 @@ import (
 //
 // needs: the scope that an API token needs and does not go without; any: an API
 // token whatever its scopes; session: no API token; public: a token makes no
-// difference. An API token that has what it needs answers as its owner would.
-// Expired and revoked tokens, and those of disabled users, answer as anon.
+// difference. An API token that has what it needs answers as its owner would,
+// also one for the thing's group alone. Expired and revoked tokens, and those of
+// disabled users, answer as anon.
 //
 // Lines with a ? are those of the contract whose route has not been merged yet.
 //
@@ -278,6 +279,10 @@ func (w *world) askers(l line) []asks {
 	}
 	add("worker token of member", w.token("member", "worker"), l.status["worker"], "")
 	add("limited token", w.token("owner", "limited", auth.Scopes...), l.status["limited"], "")
+	if l.status["limited"] == http.StatusNotFound {
+		status, code := l.api("owner", auth.Scopes...)
+		add("token limited to the group", w.token("owner", "within", auth.Scopes...), status, code)
+	}
 	for _, role := range []string{"stranger", "member", "owner", "root"} {
 		status, code := l.api(role, auth.Scopes...)
 		add("API token of "+role, w.token(role, "api", auth.Scopes...), status, code)

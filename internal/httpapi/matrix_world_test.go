@@ -213,18 +213,26 @@ func (w *world) person(role string) citizen {
 	return c
 }
 
-// token returns a token of somebody's; one of kind limited is an API token, but
-// for another group than that of the things.
+// token returns a token of somebody's. One of kind limited is an API token for
+// another group than that of the things, one of kind within for that group.
 func (w *world) token(role, kind string, scopes ...auth.Scope) string {
 	w.Helper()
 	key := fmt.Sprint(role, kind, scopes)
+	if kind == "within" {
+		key += w.thing("groups/{id}")
+	}
 	if w.tokens[key] == "" {
-		n := auth.NewToken{Kind: auth.Kind(kind), Scopes: scopes}
-		if kind == "limited" {
-			n.Kind = auth.KindAPI
-		}
-		if kind == "limited" || kind == "device" {
+		n := auth.NewToken{Kind: auth.KindAPI, Scopes: scopes}
+		switch kind {
+		case "within":
+			n.Groups = []string{w.thing("groups/{id}")}
+		case "limited":
 			n.Groups = []string{w.person(role).group()}
+		case "device":
+			n.Groups = []string{w.person(role).group()}
+			fallthrough
+		case "worker":
+			n.Kind = auth.Kind(kind)
 		}
 		w.tokens[key] = w.person(role).with(n).token
 	}
