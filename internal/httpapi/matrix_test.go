@@ -182,9 +182,10 @@ func operations(t *testing.T) []operation {
 		for _, method := range slices.Sorted(maps.Keys(doc.Paths[path])) {
 			op := doc.Paths[path][method]
 			all = append(all, operation{id: op.OperationID, method: strings.ToUpper(method), path: path, doc: op})
-			// A line planned by its path is used until it has the route's id.
-			if last := &all[len(all)-1]; planned(last.method + ":" + path) {
-				last.id = last.method + ":" + path
+			// A line planned by its path is used until there is one by the route's id.
+			last := &all[len(all)-1]
+			if name := last.method + ":" + path; hasLine("? "+name) && !hasLine(last.id) {
+				last.id = name
 			}
 		}
 	}
@@ -195,7 +196,7 @@ func operations(t *testing.T) []operation {
 	return all
 }
 
-func planned(name string) bool { return strings.Contains(rights, "\n? "+name+" ") }
+func hasLine(name string) bool { return strings.Contains(rights, "\n"+name+" ") }
 
 // line is one of rights.
 type line struct {
