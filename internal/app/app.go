@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/firmlight/firmlight/internal/audit"
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/config"
 	"github.com/firmlight/firmlight/internal/dispatch"
@@ -42,6 +43,7 @@ type App struct {
 	control    *control
 	auth       *auth.Service
 	groups     *groups.Service
+	audit      *audit.Service
 	live       *live.Hub
 	stats      *live.Stats
 	tasks      *tasks.Service
@@ -147,6 +149,7 @@ func (a *App) wire(ctx context.Context) error {
 		return err
 	}
 	a.groups = groups.NewService(a.store, a.store, time.Now)
+	a.audit = audit.NewService(audit.Options{Store: a.store, Retention: a.cfg.AuditRetention, Now: time.Now, Log: a.log})
 	a.live = live.NewHub(live.DefaultTiming, nil) // one server: SQLite is locked
 	q := queue.New(a.redis, a.log)
 	a.control = newControl(a.redis.Client(), a.id, a.sessions, a.log)
@@ -173,12 +176,12 @@ func (a *App) wire(ctx context.Context) error {
 	a.failover = failover.New(failover.Deps{
 		Server: workers.Server{ID: a.id, Address: a.URL(), Started: time.Now()}, Tasks: a.tasks, Sessions: a.sessions,
 		Cluster: a.store, Hub: a.hub, Grace: a.cfg.WorkerGrace, KeepMetadata: a.cfg.MetadataRetention,
-		PruneStats: a.store.PruneStats, SweepLogins: a.auth.Sweep, Log: a.log,
+		PruneStats: a.store.PruneStats, SweepLogins: a.auth.Sweep, PruneAudit: a.audit.Prune, Log: a.log,
 	})
 	a.api = httpapi.New(httpapi.Deps{
 		Log: a.log, Auth: a.auth, Groups: a.groups, TrustedProxies: a.cfg.TrustedProxies,
 		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,
-		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live,
+		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live, Audit: a.audit,
 		Ready:  a.ready,
 		Behind: func() time.Duration { return max(a.store.QueueDelay(), a.tasks.SubmitLag()) },
 	})
@@ -211,13 +214,29 @@ func (a *App) prepareAdmin(ctx context.Context) error {
 			Username: a.cfg.AdminUsername, Email: a.cfg.AdminEmail, Password: a.cfg.AdminPassword,
 		}
 	}
+	had, err := a.store.HasAdmin(ctx)
+	if err != nil {
+		return err
+	}
 	code, err := a.auth.PrepareAdmin(ctx, first)
+	if err == nil && !had && first != nil {
+		err = a.recordFirstAdmin(ctx)
+	}
 	if err == nil && code != "" {
 		base := a.cfg.PublicURL
 		if base == "" {
 			base = a.URL()
 		}
 		a.log.InfoContext(ctx, "no administrator yet: make the first one once with this link", "link", base+"/setup?code="+code)
+	}
+	return err
+}
+
+// recordFirstAdmin puts the server's own act into the audit log.
+func (a *App) recordFirstAdmin(ctx context.Context) error {
+	u, err := a.auth.UserByLogin(ctx, a.cfg.AdminUsername)
+	if err == nil {
+		a.audit.Record(ctx, audit.Entry{Action: "first-admin", TargetType: "user", Target: u.ID, Outcome: audit.OK})
 	}
 	return err
 }
@@ -250,8 +269,8 @@ func (a *App) startParts(ctx context.Context) error {
 			Stop(context.Context) error
 		}
 	}{
-		{"auth", a.auth}, {"live", a.live}, {"stats", a.stats}, {"tasks", a.tasks}, {"control", a.control}, {"failover", a.failover},
-		{"dispatcher", a.dispatcher}, {"workers", a.hub},
+		{"audit", a.audit}, {"auth", a.auth}, {"live", a.live}, {"stats", a.stats}, {"tasks", a.tasks}, {"control", a.control},
+		{"failover", a.failover}, {"dispatcher", a.dispatcher}, {"workers", a.hub},
 	} {
 		if err := p.part.Start(ctx); err != nil {
 			return fmt.Errorf("start %s: %w", p.name, err)

@@ -42,12 +42,13 @@ type Config struct {
 	Argon2Parallelism uint8  `name:"argon2-parallelism" default:"1" help:"Threads of one password hash."`
 
 	MetadataRetention time.Duration `default:"720h" help:"How long an ended task's metadata stays; statistics by day stay for good."`
+	AuditRetention    time.Duration `default:"8760h" help:"How long the entries of the audit log stay; at least 24h."`
 
 	WorkerPing    time.Duration `default:"2500ms" help:"Between two pings to a worker."`
 	WorkerTimeout time.Duration `default:"7s" help:"Silence after which a worker's connection counts as lost."`
 	WorkerGrace   time.Duration `default:"3s" help:"How long a lost worker may take to come back before its tasks go elsewhere."`
 
-	MetricsListen   string        `help:"Address and port of a private listener with profiles (pprof), open to whoever reaches it. Default: none."`
+	MetricsListen   string        `help:"Address and port of a private listener with metrics (Prometheus, /metrics) and profiles (pprof), open to whoever reaches it. Default: none."`
 	ShutdownTimeout time.Duration `default:"30s" help:"How long a stop waits for workers to finish."`
 	LogLevel        string        `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error; debug has every request."`
 	LogFormat       string        `default:"text" enum:"text,json" help:"text or json."`
@@ -166,7 +167,8 @@ func (c Config) Validate() error {
 		least time.Duration
 	}{
 		{"access-token-ttl", c.AccessTokenTTL, time.Minute}, {"refresh-token-ttl", c.RefreshTokenTTL, time.Hour},
-		{"metadata-retention", c.MetadataRetention, time.Hour}, {"worker-ping", c.WorkerPing, 10 * time.Millisecond},
+		{"metadata-retention", c.MetadataRetention, time.Hour}, {"audit-retention", c.AuditRetention, 24 * time.Hour},
+		{"worker-ping", c.WorkerPing, 10 * time.Millisecond},
 		{"worker-grace", c.WorkerGrace, 0}, {"shutdown-timeout", c.ShutdownTimeout, 0},
 	} {
 		bad(d.value < d.least, d.flag, "must be at least %s", d.least)

@@ -53,7 +53,9 @@ type Deps struct {
 	PruneStats func(ctx context.Context, before time.Time) error
 	// SweepLogins deletes logins and tokens that have expired.
 	SweepLogins func(ctx context.Context) (int64, error)
-	Log         *slog.Logger
+	// PruneAudit deletes the entries of the audit log whose retention is over.
+	PruneAudit func(ctx context.Context) error
+	Log        *slog.Logger
 }
 
 // job is one scheduled function. Alone means on one server of all at a time.
@@ -98,6 +100,7 @@ func (r *Runner) jobs() []job {
 		{"unstarted", 10 * time.Second, true, r.Tasks.ExpireUnstarted},
 		{"payloads", 10 * time.Second, true, r.Tasks.DropExpired},
 		{"retention", time.Hour, true, r.retention},
+		{"audit-log", time.Hour, true, r.PruneAudit},
 	}
 }
 

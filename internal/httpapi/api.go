@@ -18,6 +18,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/firmlight/firmlight/internal/audit"
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/internal/groups"
@@ -35,6 +36,7 @@ type Deps struct {
 	Sessions       workers.Store // of workers, on every server
 	Workers        *workers.Hub
 	Live           *live.Hub
+	Audit          *audit.Service
 	Ready          func(context.Context) error // returns nil while the store and Redis answer; nil: they always do
 	Behind         func() time.Duration        // how far the store's writes, or inserted tasks, are behind; nil: never
 	TrustedProxies []netip.Prefix              // whose X-Forwarded-For is believed; may be empty
@@ -48,7 +50,7 @@ type API struct {
 	deps    Deps
 	mux     *http.ServeMux
 	huma    huma.API
-	raws    []string // patterns of the routes that huma does not know
+	routes  []route // all that were registered
 	handler http.Handler
 }
 
@@ -83,6 +85,7 @@ func New(deps Deps) *API {
 	a.taskActionRoutes()
 	a.groupWorkRoutes()
 	a.socketRoutes()
+	a.auditRoutes()
 	a.healthRoutes()
 	a.documentRoutes()
 	a.setupPageRoutes()

@@ -91,6 +91,8 @@ GET:/api/v1/worker      401  403      403    403    403  403   403   403   101  
 
 list-users              401  403      403    403    403  403   403   200   403    403    403      session
 update-user             401  403      403    403    403  403   403   200   403    403    403      session
+list-audit              401  403      403    403    403  403   403   200   403    403    403      session
+export-audit            401  403      403    403    403  403   403   200   403    403    403      session
 
 alive                   200  200      200    200    200  200   200   200   200    200    200      public
 ready                   200  200      200    200    200  200   200   200   200    200    200      public
@@ -131,8 +133,6 @@ GET:/api/docs           200  200      200    200    200  200   200   200   200  
 ? POST:/api/v1/admin/queues:pause                 401 403 403 403 403 403 403 204 403 403 403 session
 ? POST:/api/v1/admin/queues:resume                401 403 403 403 403 403 403 204 403 403 403 session
 ? POST:/api/v1/admin/queues:empty                 401 403 403 403 403 403 403 200 403 403 403 session
-? GET:/api/v1/admin/audit                         401 403 403 403 403 403 403 200 403 403 403 session
-? GET:/api/v1/admin/audit/export                  401 403 403 403 403 403 403 200 403 403 403 session
 ? GET:/metrics                                    401 403 403 403 403 403 403 200 403 403 403 metrics
 `
 
@@ -320,6 +320,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 				} else if code == "unknown_path" {
 					t.Errorf("%s: the call has not reached the route", who.name)
 				}
+				w.wantAudited(op, got)
 				if got.status < 300 && op.method != http.MethodGet {
 					w.forget(op)
 				}

@@ -20,8 +20,10 @@ import (
 // socketRoutes are the two upgrades. The hubs own their connections from then
 // on, and close them when they stop.
 func (a *API) socketRoutes() {
-	a.raw("GET "+protocol.Path, public, a.serveWorker) // tells 401 from 403 itself
-	a.raw("GET /api/v1/live", public, a.serveLive)     // browsers put the token elsewhere
+	// Both check tokens themselves: workers' are told 401 from 403, browsers put
+	// theirs elsewhere.
+	a.raw(route{method: http.MethodGet, path: protocol.Path, id: "connect-worker", access: public}, a.serveWorker)
+	a.raw(route{method: http.MethodGet, path: "/api/v1/live", id: "watch-live", access: public}, a.serveLive)
 }
 
 var (

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/firmlight/firmlight/internal/audit"
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/httpapi"
@@ -36,11 +37,13 @@ type workshop struct {
 	auth      *auth.Service
 	authWith  auth.Options // what auth was made with
 	groups    *groups.Service
+	audit     *audit.Service
 	tasks     *tasks.Service
 	live      *live.Hub
 	hub       *workers.Hub
 	connected []string     // workers, for split and broadcast
 	behind    atomic.Int64 // nanoseconds
+	audits    atomic.Int64 // see auditTime
 	unready   atomic.Bool
 }
 
@@ -75,6 +78,7 @@ func newWorkshop(t *testing.T) *workshop {
 		t.Fatal(err)
 	}
 	w.groups = groups.NewService(w.store, w.store, time.Now)
+	w.audit = audit.NewService(audit.Options{Store: w.store, Retention: 24 * time.Hour, Now: w.auditTime, Log: log})
 	w.live = live.NewHub(live.DefaultTiming, nil)
 	w.tasks = tasks.NewService(tasks.Deps{
 		Store: w.store, Payloads: w.store, Counts: w.store, Queue: noQueue{}, Events: w.live, Workers: w,
@@ -88,8 +92,8 @@ func newWorkshop(t *testing.T) *workshop {
 	w.auth.OnRevoked(w.live.Revoke)
 	srv := httptest.NewServer(httpapi.New(httpapi.Deps{
 		Log: log, Auth: w.auth, Groups: w.groups, Tasks: w.tasks, Sessions: w.store.Sessions(), Workers: w.hub, Live: w.live,
-		AllowedOrigins: []string{allowedOrigin},
-		Behind:         func() time.Duration { return time.Duration(w.behind.Load()) },
+		Audit: w.audit, AllowedOrigins: []string{allowedOrigin},
+		Behind: func() time.Duration { return time.Duration(w.behind.Load()) },
 		Ready: func(ctx context.Context) error {
 			if w.unready.Load() {
 				return errors.New("redis is away")

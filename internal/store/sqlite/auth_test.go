@@ -3,6 +3,7 @@ package sqlite
 import (
 	"testing"
 
+	"github.com/firmlight/firmlight/internal/audit"
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/store/storetest"
 )
@@ -13,4 +14,8 @@ func TestAuthStore(t *testing.T) {
 
 func TestGroupStore(t *testing.T) {
 	storetest.Groups(t, func(t *testing.T) storetest.GroupStore { return openTest(t) })
+}
+
+func TestAuditStore(t *testing.T) {
+	storetest.Audit(t, func(t *testing.T) audit.Store { return openTest(t) })
 }
