@@ -117,7 +117,11 @@ func (a *API) watcher(c auth.Caller, token string) live.Watcher {
 			return err
 		},
 		May: func(ctx context.Context, t live.Topic) error {
-			c, err := a.deps.Auth.Authenticate(ctx, token)
+			authenticate := a.deps.Auth.Authenticate
+			if t.Kind == live.Admin { // asked when that has changed, perhaps on another server
+				authenticate = a.deps.Auth.Recheck
+			}
+			c, err := authenticate(ctx, token)
 			if err != nil {
 				return err
 			}
