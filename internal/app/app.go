@@ -20,6 +20,7 @@ import (
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/httpapi"
 	"github.com/firmlight/firmlight/internal/live"
+	"github.com/firmlight/firmlight/internal/notify"
 	"github.com/firmlight/firmlight/internal/queue"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
 	"github.com/firmlight/firmlight/internal/tasks"
@@ -46,6 +47,7 @@ type App struct {
 	audit      *audit.Service
 	live       *live.Hub
 	stats      *live.Stats
+	notify     *notify.Service
 	tasks      *tasks.Service
 	hub        *workers.Hub
 	dispatcher *dispatch.Dispatcher
@@ -151,10 +153,12 @@ func (a *App) wire(ctx context.Context) error {
 	a.groups = groups.NewService(a.store, a.store, time.Now)
 	a.audit = audit.NewService(audit.Options{Store: a.store, Retention: a.cfg.AuditRetention, Now: time.Now, Log: a.log})
 	a.live = live.NewHub(live.DefaultTiming, nil) // one server: SQLite is locked
+	a.notify = notify.New(notify.Options{Store: a.store.Notifications(), Groups: a.store, Live: a.live, Log: a.log})
+	a.groups.Listen(a.notify)
 	q := queue.New(a.redis, a.log)
 	a.control = newControl(a.redis.Client(), a.id, a.sessions, a.log)
 	a.tasks = tasks.NewService(tasks.Deps{
-		Store: a.store, Payloads: a.store, Counts: a.store, Queue: q, Events: a.live, Workers: a.control,
+		Store: a.store, Payloads: a.store, Counts: a.store, Queue: q, Events: taskEvents{a.live, a.notify}, Workers: a.control,
 		Kinds: workload.Builtin(workload.Options{}), Server: a.id, Logger: a.log, Retention: a.retention,
 	})
 	a.hub = workers.NewHub(workers.HubOptions{
@@ -164,7 +168,7 @@ func (a *App) wire(ctx context.Context) error {
 			a.dispatcher.Changed(groups, kinds)
 			a.live.WorkersChanged(groups, kinds)
 		},
-		OnResume: a.control.resumed,
+		OnResume: a.control.resumed, OnLost: a.workerLost,
 	})
 	a.control.hub, a.control.auth = a.hub, a.auth
 	a.auth.OnRevoked(a.hub.Revoke)
@@ -176,12 +180,13 @@ func (a *App) wire(ctx context.Context) error {
 	a.failover = failover.New(failover.Deps{
 		Server: workers.Server{ID: a.id, Address: a.URL(), Started: time.Now()}, Tasks: a.tasks, Sessions: a.sessions,
 		Cluster: a.store, Hub: a.hub, Grace: a.cfg.WorkerGrace, KeepMetadata: a.cfg.MetadataRetention,
-		PruneStats: a.store.PruneStats, SweepLogins: a.auth.Sweep, PruneAudit: a.audit.Prune, Log: a.log,
+		PruneStats: a.store.PruneStats, SweepLogins: a.auth.Sweep, PruneAudit: a.audit.Prune,
+		SweepNotifications: a.notify.Sweep, WorkerLost: a.workerLost, Log: a.log,
 	})
 	a.api = httpapi.New(httpapi.Deps{
 		Log: a.log, Auth: a.auth, Groups: a.groups, TrustedProxies: a.cfg.TrustedProxies,
 		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,
-		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live, Audit: a.audit,
+		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live, Audit: a.audit, Notify: a.notify,
 		Ready:  a.ready,
 		Behind: func() time.Duration { return max(a.store.QueueDelay(), a.tasks.SubmitLag()) },
 	})
@@ -269,8 +274,8 @@ func (a *App) startParts(ctx context.Context) error {
 			Stop(context.Context) error
 		}
 	}{
-		{"audit", a.audit}, {"auth", a.auth}, {"live", a.live}, {"stats", a.stats}, {"tasks", a.tasks}, {"control", a.control},
-		{"failover", a.failover}, {"dispatcher", a.dispatcher}, {"workers", a.hub},
+		{"audit", a.audit}, {"auth", a.auth}, {"live", a.live}, {"stats", a.stats}, {"notify", a.notify},
+		{"tasks", a.tasks}, {"control", a.control}, {"failover", a.failover}, {"dispatcher", a.dispatcher}, {"workers", a.hub},
 	} {
 		if err := p.part.Start(ctx); err != nil {
 			return fmt.Errorf("start %s: %w", p.name, err)

@@ -55,6 +55,11 @@ type Deps struct {
 	SweepLogins func(ctx context.Context) (int64, error)
 	// PruneAudit deletes the entries of the audit log whose retention is over.
 	PruneAudit func(ctx context.Context) error
+	// SweepNotifications deletes old notifications.
+	SweepNotifications func(ctx context.Context) error
+	// WorkerLost is told of sessions that were lost to a fault of their worker or
+	// the line. It must not block.
+	WorkerLost func(s workers.Session)
 	Log        *slog.Logger
 }
 

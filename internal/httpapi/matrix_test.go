@@ -120,11 +120,11 @@ GET:/api/docs           200  200      200    200    200  200   200   200   200  
 ? PATCH:/api/v1/workers/{id}                      401 404 404 200 404 404 404 404 403 403 404 tasks:write
 ? DELETE:/api/v1/workers/{id}                     401 404 404 204 404 404 404 404 403 403 404 tasks:write
 ? GET:/api/v1/workers/{id}/history                401 404 404 200 404 404 404 404 403 403 404 tasks:read
-? GET:/api/v1/notifications                       401 200 200 200 200 200 200 200 403 403 403 session
-? POST:/api/v1/notifications/read                 401 200 200 200 200 200 200 200 403 403 403 session
-? DELETE:/api/v1/notifications/{id}               401 404 404 204 404 404 404 404 403 403 403 session
-? GET:/api/v1/notifications/settings              401 200 200 200 200 200 200 200 403 403 403 session
-? PUT:/api/v1/notifications/settings              401 200 200 200 200 200 200 200 403 403 403 session
+list-notifications      401  200      200    200    200  200   200   200   403    403    403      session
+read-notifications      401  200      200    200    200  200   200   200   403    403    403      session
+delete-notification     401  404      404    204    404  404   404   404   403    403    403      session
+get-notification-settings 401  200    200    200    200  200   200   200   403    403    403      session
+set-notification-settings 401  200    200    200    200  200   200   200   403    403    403      session
 ? GET:/api/v1/admin/overview                      401 403 403 403 403 403 403 200 403 403 403 session
 ? GET:/api/v1/admin/groups                        401 403 403 403 403 403 403 200 403 403 403 session
 ? GET:/api/v1/admin/workers                       401 403 403 403 403 403 403 200 403 403 403 session

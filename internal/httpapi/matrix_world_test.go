@@ -14,6 +14,7 @@ import (
 
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/live"
+	"github.com/firmlight/firmlight/internal/notify"
 	"github.com/firmlight/firmlight/protocol"
 )
 
@@ -71,8 +72,14 @@ var things = map[string]func(w *world) string{
 	},
 	"invite-links/{link}": func(w *world) string { return w.newLink().ID },
 	"invite-links/{code}": func(w *world) string { return w.newLink().Code },
-	"member":              func(w *world) string { return w.person("member").id },
-	"guest":               func(w *world) string { return w.newPerson("guest").name },
+	"notifications/{id}": func(w *world) string {
+		at := time.Now().UTC().Truncate(time.Millisecond)
+		n := notify.Notification{ID: newID(), To: w.person("member").id, Type: notify.Invited, Count: 1, CreatedAt: at, UpdatedAt: at}
+		kept, err := w.store.Notifications().Add(w.Context(), n)
+		return must(w, kept, err)[0].ID
+	},
+	"member": func(w *world) string { return w.person("member").id },
+	"guest":  func(w *world) string { return w.newPerson("guest").name },
 }
 
 func ended(w *world) string {
@@ -117,8 +124,8 @@ var bodies = map[string]func(w *world) any{
 	"PATCH:/api/v1/groups/{id}/members/{user}": func(*world) any { return map[string]any{"role": "viewer"} },
 	"POST:/api/v1/groups/{id}/invite-links":    func(*world) any { return map[string]any{} },
 	"PATCH:/api/v1/workers/{id}":               func(*world) any { return map[string]any{"paused": true} },
-	"POST:/api/v1/notifications/read":          func(*world) any { return map[string]any{"all": true} },
-	"PUT:/api/v1/notifications/settings":       func(*world) any { return map[string]any{"off": []any{}} },
+	"read-notifications":                       func(*world) any { return map[string]any{"all": true} },
+	"set-notification-settings":                func(*world) any { return map[string]any{"off": []any{}} },
 	"POST:/api/v1/admin/queues:pause":          queue,
 	"POST:/api/v1/admin/queues:resume":         queue,
 	"POST:/api/v1/admin/queues:empty": func(w *world) any {

@@ -269,7 +269,7 @@ func (a *API) listChildren(ctx context.Context, in *listOfTaskRequest) (*taskLis
 	after := -1
 	if key != "" {
 		if after, err = strconv.Atoi(key); err != nil {
-			return nil, fault.InvalidField("query.cursor", "is not a cursor of this list")
+			return nil, errCursor
 		}
 	}
 	rows, err := a.deps.Tasks.Children(ctx, in.ID, after, in.Limit+1)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/firmlight/firmlight/internal/audit"
 	"github.com/firmlight/firmlight/internal/auth"
+	"github.com/firmlight/firmlight/internal/notify"
 	"github.com/firmlight/firmlight/internal/store/storetest"
 )
 
@@ -18,4 +19,8 @@ func TestGroupStore(t *testing.T) {
 
 func TestAuditStore(t *testing.T) {
 	storetest.Audit(t, func(t *testing.T) audit.Store { return openTest(t) })
+}
+
+func TestNotificationStore(t *testing.T) {
+	storetest.Notify(t, func(t *testing.T) notify.Store { return openTest(t).Notifications() })
 }

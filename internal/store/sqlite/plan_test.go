@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,6 +120,20 @@ func TestPlans(t *testing.T) {
 		c.add(deleteAudit, "x", 200)
 		wantPlan(t, db, c, "USING PRIMARY KEY (id<?)", false)
 	})
+	for name, test := range map[string]struct{ query, index string }{
+		"notifications":           {listNotifications, "notifications_user (user_id=? AND (updated_at,id)<(?,?))"},
+		"unread notifications":    {listUnread, "notifications_unread (user_id=? AND (updated_at,id)<(?,?))"},
+		"count of notifications":  {countNotifications, "COVERING INDEX notifications_unread (user_id=?)"},
+		"read all notifications":  {readAllNotifications, "notifications_unread (user_id=?)"},
+		"too many notifications":  {trimNotifications, "COVERING INDEX notifications_user (user_id=?)"},
+		"expire of notifications": {expireNotifications, "COVERING INDEX notifications_age (updated_at<?)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &clause{}
+			c.add(test.query, slices.Repeat([]any{1}, strings.Count(test.query, "?"))...)
+			wantPlan(t, db, c, test.index, false)
+		})
+	}
 	t.Run("counts of children", func(t *testing.T) {
 		c := &clause{}
 		c.add(childStatuses, "p")
