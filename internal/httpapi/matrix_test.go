@@ -23,7 +23,7 @@ import (
 // stranger; what is of one person (session, worker, notification) is member's.
 // stranger is in no group, root an administrator of the installation in none.
 // worker and device are the status for tokens of these kinds (of member and of
-// owner), limited for an API token of owner's with all scopes, but for another
+// owner), limited for API tokens of these two with all scopes, but for another
 // group than the thing's.
 //
 // needs: the scope that an API token needs and does not go without; any: an API
@@ -279,7 +279,8 @@ func (w *world) askers(l line) []asks {
 		add(kind+" token", w.token("owner", kind), l.status[kind], refused(wrongKind, l.status[kind], http.StatusForbidden))
 	}
 	add("worker token of member", w.token("member", "worker"), l.status["worker"], "")
-	add("limited token", w.token("owner", "limited", auth.Scopes...), l.status["limited"], "")
+	add("limited token of owner", w.token("owner", "limited", auth.Scopes...), l.status["limited"], "")
+	add("limited token of member", w.token("member", "limited", auth.Scopes...), l.status["limited"], "")
 	if l.status["limited"] == http.StatusNotFound {
 		status, code := l.api("owner", auth.Scopes...)
 		add("token limited to the group", w.token("owner", "within", auth.Scopes...), status, code)
