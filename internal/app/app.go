@@ -24,6 +24,7 @@ import (
 	"github.com/firmlight/firmlight/internal/queue"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
 	"github.com/firmlight/firmlight/internal/tasks"
+	"github.com/firmlight/firmlight/internal/throttle"
 	"github.com/firmlight/firmlight/internal/workers"
 	"github.com/firmlight/firmlight/workload"
 )
@@ -141,7 +142,7 @@ func (a *App) wire(ctx context.Context) error {
 		return err
 	}
 	if a.auth, err = auth.NewService(auth.Options{
-		Store: a.store, Memberships: a.store, Throttle: auth.NewThrottle(time.Now), Secret: secret,
+		Store: a.store, Memberships: a.store, Throttle: throttle.New(a.redis.Client(), time.Now, a.log), Secret: secret,
 		AccessTTL: a.cfg.AccessTokenTTL, RefreshTTL: a.cfg.RefreshTokenTTL,
 		Hash: auth.HashParams{
 			MemoryKiB: a.cfg.Argon2MemoryKiB, Iterations: a.cfg.Argon2Iterations, Parallelism: a.cfg.Argon2Parallelism,
