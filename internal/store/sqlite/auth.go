@@ -107,3 +107,11 @@ func (tx *writeTx) mustExec(missing error, q string, args ...any) error {
 	}
 	return err
 }
+
+// orElse puts missing in the place of sql.ErrNoRows.
+func orElse(err, missing error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return missing
+	}
+	return err
+}
