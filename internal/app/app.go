@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/firmlight/firmlight/internal/audit"
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/config"
 	"github.com/firmlight/firmlight/internal/dispatch"
@@ -19,10 +20,13 @@ import (
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/httpapi"
 	"github.com/firmlight/firmlight/internal/live"
+	"github.com/firmlight/firmlight/internal/notify"
 	"github.com/firmlight/firmlight/internal/queue"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
 	devsync "github.com/firmlight/firmlight/internal/sync"
 	"github.com/firmlight/firmlight/internal/tasks"
+	"github.com/firmlight/firmlight/internal/throttle"
+	"github.com/firmlight/firmlight/internal/webhook"
 	"github.com/firmlight/firmlight/internal/workers"
 	"github.com/firmlight/firmlight/workload"
 )
@@ -44,8 +48,12 @@ type App struct {
 	auth       *auth.Service
 	groups     *groups.Service
 	devices    *devsync.Service
+	webhooks   *webhook.Sender
+	fleet      *live.Devices
+	audit      *audit.Service
 	live       *live.Hub
 	stats      *live.Stats
+	notify     *notify.Service
 	tasks      *tasks.Service
 	hub        *workers.Hub
 	dispatcher *dispatch.Dispatcher
@@ -139,7 +147,7 @@ func (a *App) wire(ctx context.Context) error {
 		return err
 	}
 	if a.auth, err = auth.NewService(auth.Options{
-		Store: a.store, Memberships: a.store, Throttle: auth.NewThrottle(time.Now), Secret: secret,
+		Store: a.store, Memberships: a.store, Throttle: throttle.New(a.redis.Client(), time.Now, a.log), Secret: secret,
 		AccessTTL: a.cfg.AccessTokenTTL, RefreshTTL: a.cfg.RefreshTokenTTL,
 		Hash: auth.HashParams{
 			MemoryKiB: a.cfg.Argon2MemoryKiB, Iterations: a.cfg.Argon2Iterations, Parallelism: a.cfg.Argon2Parallelism,
@@ -149,14 +157,15 @@ func (a *App) wire(ctx context.Context) error {
 		return err
 	}
 	a.groups = groups.NewService(a.store, a.store, time.Now)
-	a.devices = devsync.NewService(devsync.Options{
-		Store: a.store, Groups: a.groups, Roles: a.store, DeviceRate: a.cfg.DeviceRate, Now: time.Now,
-	})
+	a.audit = audit.NewService(audit.Options{Store: a.store, Retention: a.cfg.AuditRetention, Now: time.Now, Log: a.log})
 	a.live = live.NewHub(live.DefaultTiming, nil) // one server: SQLite is locked
+	a.notify = notify.New(notify.Options{Store: a.store.Notifications(), Groups: a.store, Live: a.live, Log: a.log})
+	a.groups.Listen(a.notify)
+	a.wireDevices(secret)
 	q := queue.New(a.redis, a.log)
 	a.control = newControl(a.redis.Client(), a.id, a.sessions, a.log)
 	a.tasks = tasks.NewService(tasks.Deps{
-		Store: a.store, Payloads: a.store, Counts: a.store, Queue: q, Events: a.live, Workers: a.control,
+		Store: a.store, Payloads: a.store, Counts: a.store, Queue: q, Events: taskEvents{a.live, a.notify}, Workers: a.control,
 		Kinds: workload.Builtin(workload.Options{}), Server: a.id, Logger: a.log, Retention: a.retention,
 	})
 	a.hub = workers.NewHub(workers.HubOptions{
@@ -166,7 +175,7 @@ func (a *App) wire(ctx context.Context) error {
 			a.dispatcher.Changed(groups, kinds)
 			a.live.WorkersChanged(groups, kinds)
 		},
-		OnResume: a.control.resumed,
+		OnResume: a.control.resumed, OnLost: a.workerLost,
 	})
 	a.control.hub, a.control.auth = a.hub, a.auth
 	a.auth.OnRevoked(a.hub.Revoke)
@@ -178,12 +187,15 @@ func (a *App) wire(ctx context.Context) error {
 	a.failover = failover.New(failover.Deps{
 		Server: workers.Server{ID: a.id, Address: a.URL(), Started: time.Now()}, Tasks: a.tasks, Sessions: a.sessions,
 		Cluster: a.store, Hub: a.hub, Grace: a.cfg.WorkerGrace, KeepMetadata: a.cfg.MetadataRetention,
-		PruneStats: a.store.PruneStats, SweepLogins: a.auth.Sweep, Log: a.log,
+		PruneStats: a.store.PruneStats, SweepLogins: a.auth.Sweep, PruneAudit: a.audit.Prune,
+		Devices: a.devices, KeepEvents: a.cfg.EventRetention,
+		SweepNotifications: a.notify.Sweep, WorkerLost: a.workerLost, Log: a.log,
 	})
 	a.api = httpapi.New(httpapi.Deps{
 		Log: a.log, Auth: a.auth, Groups: a.groups, TrustedProxies: a.cfg.TrustedProxies,
 		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,
-		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live, Devices: a.devices,
+		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live, Audit: a.audit, Notify: a.notify,
+		Devices: a.devices, WebhookKey: a.webhooks.Key,
 		Ready:  a.ready,
 		Behind: func() time.Duration { return max(a.store.QueueDelay(), a.tasks.SubmitLag()) },
 	})
@@ -216,13 +228,29 @@ func (a *App) prepareAdmin(ctx context.Context) error {
 			Username: a.cfg.AdminUsername, Email: a.cfg.AdminEmail, Password: a.cfg.AdminPassword,
 		}
 	}
+	had, err := a.store.HasAdmin(ctx)
+	if err != nil {
+		return err
+	}
 	code, err := a.auth.PrepareAdmin(ctx, first)
+	if err == nil && !had && first != nil {
+		err = a.recordFirstAdmin(ctx)
+	}
 	if err == nil && code != "" {
 		base := a.cfg.PublicURL
 		if base == "" {
 			base = a.URL()
 		}
 		a.log.InfoContext(ctx, "no administrator yet: make the first one once with this link", "link", base+"/setup?code="+code)
+	}
+	return err
+}
+
+// recordFirstAdmin puts the server's own act into the audit log.
+func (a *App) recordFirstAdmin(ctx context.Context) error {
+	u, err := a.auth.UserByLogin(ctx, a.cfg.AdminUsername)
+	if err == nil {
+		a.audit.Record(ctx, audit.Entry{Action: "first-admin", TargetType: "user", Target: u.ID, Outcome: audit.OK})
 	}
 	return err
 }
@@ -255,8 +283,8 @@ func (a *App) startParts(ctx context.Context) error {
 			Stop(context.Context) error
 		}
 	}{
-		{"auth", a.auth}, {"live", a.live}, {"stats", a.stats}, {"tasks", a.tasks}, {"control", a.control}, {"failover", a.failover},
-		{"dispatcher", a.dispatcher}, {"workers", a.hub},
+		{"audit", a.audit}, {"auth", a.auth}, {"live", a.live}, {"stats", a.stats}, {"fleet", a.fleet}, {"webhooks", a.webhooks}, {"notify", a.notify},
+		{"tasks", a.tasks}, {"control", a.control}, {"failover", a.failover}, {"dispatcher", a.dispatcher}, {"workers", a.hub},
 	} {
 		if err := p.part.Start(ctx); err != nil {
 			return fmt.Errorf("start %s: %w", p.name, err)

@@ -11,6 +11,11 @@ func (s *Service) UserByID(ctx context.Context, id string) (User, error) {
 	return s.opt.Store.UserByID(ctx, id)
 }
 
+// UserByLogin returns whom Login would look for: ErrNoUser.
+func (s *Service) UserByLogin(ctx context.Context, login string) (User, error) {
+	return s.opt.Store.UserByLogin(ctx, cleanLogin(login))
+}
+
 // ChangeEmail returns ErrEmailTaken or a fault with the field.
 func (s *Service) ChangeEmail(ctx context.Context, user, email string) error {
 	email, err := cleanEmail("body.email", email)

@@ -3,6 +3,8 @@ package auth
 import (
 	"context"
 	"errors"
+
+	"github.com/firmlight/firmlight/internal/fault"
 )
 
 // newSession logs a user in.
@@ -31,7 +33,8 @@ func (s *Service) pair(u User, ses Session) (Pair, error) {
 }
 
 // Refresh exchanges a refresh token for a new pair, once; within ReuseGrace it
-// gives the same pair again. A later use ends the session. ErrBadRefresh.
+// gives the same pair again. A later use ends the session: ErrBadRefresh, then
+// with UsedAgain as its cause.
 func (s *Service) Refresh(ctx context.Context, token string, from Client) (Pair, error) {
 	id, generation, ok := s.signer.checkRefresh(token)
 	if !ok {
@@ -54,7 +57,11 @@ func (s *Service) Refresh(ctx context.Context, token string, from Client) (Pair,
 			return Pair{}, err
 		}
 		s.opt.Log.WarnContext(ctx, "refresh token used again: session ended", "user_id", ses.UserID, "session_id", id)
-		return Pair{}, ErrBadRefresh
+		u, err := s.userOf(ctx, ses)
+		if err != nil {
+			return Pair{}, err
+		}
+		return Pair{}, fault.Wrap(UsedAgain{u, id}, ErrBadRefresh.Kind, ErrBadRefresh.Code, "%s", ErrBadRefresh.Detail)
 	}
 	u, err := s.opt.Store.UserByID(ctx, ses.UserID)
 	if errors.Is(err, ErrNoUser) || u.gone() {
@@ -64,6 +71,23 @@ func (s *Service) Refresh(ctx context.Context, token string, from Client) (Pair,
 		return Pair{}, err
 	}
 	return s.pair(u, ses)
+}
+
+// UsedAgain is the cause of an ErrBadRefresh that ended a session.
+type UsedAgain struct {
+	User    User // zero where it is not known any more
+	Session string
+}
+
+func (UsedAgain) Error() string { return "the refresh token was used before" }
+
+// userOf returns a session's user, the zero User where there is none any more.
+func (s *Service) userOf(ctx context.Context, ses Session) (User, error) {
+	u, err := s.opt.Store.UserByID(ctx, ses.UserID)
+	if errors.Is(err, ErrNoUser) {
+		err = nil
+	}
+	return u, err
 }
 
 // liveSession returns ErrBadRefresh for one that ended or expired.
@@ -97,14 +121,26 @@ func (s *Service) Logout(ctx context.Context, c Caller) error {
 	return s.endSession(ctx, c.SessionID)
 }
 
-// LogoutRefresh ends the session of a refresh token, also of one used before:
-// ErrBadRefresh if the server never made it.
-func (s *Service) LogoutRefresh(ctx context.Context, token string) error {
+// LogoutRefresh ends the session of a refresh token, also of one used before,
+// and returns whose it was, the zero User where it had ended: ErrBadRefresh if
+// the server never made the token.
+func (s *Service) LogoutRefresh(ctx context.Context, token string) (User, error) {
 	id, _, ok := s.signer.checkRefresh(token)
 	if !ok {
-		return ErrBadRefresh
+		return User{}, ErrBadRefresh
 	}
-	return s.endSession(ctx, id)
+	ses, err := s.opt.Store.SessionByID(ctx, id)
+	if errors.Is(err, ErrNoSession) {
+		return User{}, nil
+	}
+	var u User
+	if err == nil {
+		u, err = s.userOf(ctx, ses)
+	}
+	if err != nil {
+		return User{}, err
+	}
+	return u, s.endSession(ctx, id)
 }
 
 // LogoutAll ends every session of the caller.

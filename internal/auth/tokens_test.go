@@ -251,7 +251,13 @@ func TestEndedSessions(t *testing.T) {
 		want string
 	}{
 		{"logout", func() error { return f.Logout(ctx, one) }, one.SessionID},
-		{"logout by refresh token", func() error { return f.LogoutRefresh(ctx, twoPair.RefreshToken) }, two.SessionID},
+		{"logout by refresh token", func() error {
+			u, err := f.LogoutRefresh(ctx, twoPair.RefreshToken)
+			if u.ID != two.UserID {
+				t.Errorf("logged %+v out", u)
+			}
+			return err
+		}, two.SessionID},
 		{"refresh", func() error { _, err := f.Refresh(ctx, threePair.RefreshToken, home); return err }, ""},
 		{"refresh token used again", func() error {
 			f.clock.add(auth.ReuseGrace + time.Second)

@@ -85,6 +85,9 @@ type UserQuery struct {
 // UserChange is what an administrator changes of a user; nil: left as it is.
 type UserChange struct{ Disabled, Admin *bool }
 
+// MaxUsername is the length of the longest username; ids are longer.
+const MaxUsername = 32
+
 // usernamePattern keeps names that differ only in capitals, or in letters of
 // other scripts, from being two. What is left of look-alikes (0 and o, 1 and l,
 // - and _) are different names.

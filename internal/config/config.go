@@ -41,15 +41,18 @@ type Config struct {
 	Argon2Iterations  uint32 `name:"argon2-iterations" default:"2" help:"Passes of one password hash."`
 	Argon2Parallelism uint8  `name:"argon2-parallelism" default:"1" help:"Threads of one password hash."`
 
-	DeviceRate float64 `default:"0" help:"Events per second that one device may report to this server; 0: no bound."`
+	DeviceRate          float64       `default:"0" help:"Events per second that one device may report to this server; 0: no bound."`
+	EventRetention      time.Duration `default:"2160h" help:"How long sync events of devices stay, by their own time; sums stay for good."`
+	WebhookAllowPrivate bool          `help:"Deliver webhooks to private, loopback and link-local addresses too."`
 
 	MetadataRetention time.Duration `default:"720h" help:"How long an ended task's metadata stays; statistics by day stay for good."`
+	AuditRetention    time.Duration `default:"8760h" help:"How long the entries of the audit log stay; at least 24h."`
 
 	WorkerPing    time.Duration `default:"2500ms" help:"Between two pings to a worker."`
 	WorkerTimeout time.Duration `default:"7s" help:"Silence after which a worker's connection counts as lost."`
 	WorkerGrace   time.Duration `default:"3s" help:"How long a lost worker may take to come back before its tasks go elsewhere."`
 
-	MetricsListen   string        `help:"Address and port of a private listener with profiles (pprof), open to whoever reaches it. Default: none."`
+	MetricsListen   string        `help:"Address and port of a private listener with metrics (Prometheus, /metrics) and profiles (pprof), open to whoever reaches it. Default: none."`
 	ShutdownTimeout time.Duration `default:"30s" help:"How long a stop waits for workers to finish."`
 	LogLevel        string        `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error; debug has every request."`
 	LogFormat       string        `default:"text" enum:"text,json" help:"text or json."`
@@ -168,12 +171,14 @@ func (c Config) Validate() error {
 		least time.Duration
 	}{
 		{"access-token-ttl", c.AccessTokenTTL, time.Minute}, {"refresh-token-ttl", c.RefreshTokenTTL, time.Hour},
-		{"metadata-retention", c.MetadataRetention, time.Hour}, {"worker-ping", c.WorkerPing, 10 * time.Millisecond},
-		{"worker-grace", c.WorkerGrace, 0}, {"shutdown-timeout", c.ShutdownTimeout, 0},
+		{"metadata-retention", c.MetadataRetention, time.Hour}, {"audit-retention", c.AuditRetention, 24 * time.Hour},
+		{"worker-ping", c.WorkerPing, 10 * time.Millisecond},
+		{"worker-grace", c.WorkerGrace, 0}, {"event-retention", c.EventRetention, 24 * time.Hour}, {"shutdown-timeout", c.ShutdownTimeout, 0},
 	} {
 		bad(d.value < d.least, d.flag, "must be at least %s", d.least)
 	}
 	bad(c.WorkerTimeout < 2*c.WorkerPing, "worker-timeout", "must be at least twice --worker-ping, so that one lost ping does not count")
+	bad(c.DeviceRate < 0, "device-rate", "must not be negative")
 	bad(c.Argon2Iterations < 1, "argon2-iterations", "must be at least 1")
 	bad(c.Argon2Parallelism < 1, "argon2-parallelism", "must be at least 1")
 	least := minArgon2KiB * uint32(max(1, c.Argon2Parallelism))

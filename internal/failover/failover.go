@@ -12,6 +12,7 @@ import (
 
 	"github.com/robfig/cron/v3"
 
+	devsync "github.com/firmlight/firmlight/internal/sync"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
 	"github.com/firmlight/firmlight/protocol"
@@ -53,7 +54,17 @@ type Deps struct {
 	PruneStats func(ctx context.Context, before time.Time) error
 	// SweepLogins deletes logins and tokens that have expired.
 	SweepLogins func(ctx context.Context) (int64, error)
-	Log         *slog.Logger
+	// PruneAudit deletes the entries of the audit log whose retention is over.
+	PruneAudit func(ctx context.Context) error
+	// Devices, their events as long as KeepEvents.
+	Devices    *devsync.Service
+	KeepEvents time.Duration
+	// SweepNotifications deletes old notifications.
+	SweepNotifications func(ctx context.Context) error
+	// WorkerLost is told of sessions that were lost to a fault of their worker or
+	// the line. It must not block.
+	WorkerLost func(s workers.Session)
+	Log        *slog.Logger
 }
 
 // job is one scheduled function. Alone means on one server of all at a time.
@@ -97,7 +108,11 @@ func (r *Runner) jobs() []job {
 		{"parents", beatEvery, true, r.Tasks.MoveParents},
 		{"unstarted", 10 * time.Second, true, r.Tasks.ExpireUnstarted},
 		{"payloads", 10 * time.Second, true, r.Tasks.DropExpired},
+		{"alerts", beatEvery, true, r.Devices.TellNews},
+		{"silence", 30 * time.Second, true, r.Devices.OpenSilent},
+		{"events", 10 * time.Minute, true, func(ctx context.Context) error { return r.Devices.DropOld(ctx, r.KeepEvents) }},
 		{"retention", time.Hour, true, r.retention},
+		{"audit-log", time.Hour, true, r.PruneAudit},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,7 @@ type fixture struct {
 	store   *sqlite.DB
 	hub     *hub
 	cluster *cluster
+	told    []string // sessions of lost workers
 }
 
 // cluster is the store's, with a switch that makes its heartbeat fail.
@@ -85,8 +87,10 @@ func setUp(t *testing.T) *fixture {
 	f.Runner = New(Deps{
 		Server: workers.Server{ID: "here", Started: time.Now()}, Tasks: service, Sessions: db.Sessions(),
 		Cluster: f.cluster, Hub: f.hub, Grace: time.Second, KeepMetadata: 24 * time.Hour,
-		PruneStats:  db.PruneStats,
-		SweepLogins: func(context.Context) (int64, error) { return 0, nil }, Log: log,
+		PruneStats:         db.PruneStats,
+		SweepLogins:        func(context.Context) (int64, error) { return 0, nil },
+		SweepNotifications: func(context.Context) error { return nil },
+		WorkerLost:         func(s workers.Session) { f.told = append(f.told, s.ID) }, Log: log,
 	})
 	return f
 }
@@ -203,6 +207,30 @@ func TestGraceEndsInTime(t *testing.T) {
 	must(t, f.sweepSessions(t.Context()))
 	if f.state("s") != workers.Lost || f.status(task) != tasks.Queued {
 		t.Fatalf("session %s, task %s", f.state("s"), f.status(task))
+	}
+	must(t, f.sweepSessions(t.Context()))
+	if !slices.Equal(f.told, []string{"s"}) {
+		t.Errorf("told of the loss of %v", f.told)
+	}
+}
+
+// TestLossesThatAreNoNews: the owner of a worker is not told that a server lost
+// it, nor that it went after it said so.
+func TestLossesThatAreNoNews(t *testing.T) {
+	f := setUp(t)
+	at := time.Now().Add(-time.Millisecond)
+	draining := f.session("draining", "here")
+	draining.Draining = true
+	if ok, err := f.Sessions.Update(t.Context(), draining); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	for _, s := range []workers.Session{draining, f.session("left by its server", "there")} {
+		_, err := f.Sessions.Part(t.Context(), s.ID, s.Epoch, at, at, !s.Draining)
+		must(t, err)
+	}
+	must(t, f.sweepSessions(t.Context()))
+	if f.state("draining") != workers.Lost || f.state("left by its server") != workers.Lost || len(f.told) > 0 {
+		t.Errorf("told of the loss of %v", f.told)
 	}
 }
 

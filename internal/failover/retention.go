@@ -5,10 +5,13 @@ import (
 	"time"
 )
 
-// retention deletes expired logins, the metadata of tasks that ended long ago, and
+// retention deletes expired logins, old notifications, the metadata of tasks that ended long ago, and
 // hourly statistics older than that; daily ones stay for good.
 func (r *Runner) retention(ctx context.Context) error {
 	if _, err := r.SweepLogins(ctx); err != nil {
+		return err
+	}
+	if err := r.SweepNotifications(ctx); err != nil {
 		return err
 	}
 	before := time.Now().Add(-r.KeepMetadata)

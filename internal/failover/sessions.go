@@ -28,6 +28,9 @@ func (r *Runner) sweepSessions(ctx context.Context) error {
 		if !ok {
 			continue // resumed, or ended by its own server
 		}
+		if lost.Unexpected() {
+			r.WorkerLost(lost)
+		}
 		err = r.Tasks.Lost(ctx, s.ID, tasks.Loss{
 			LastHeard: lost.LastHeard, ByServer: lost.ByServer, Reason: "its worker did not come back in time",
 		})

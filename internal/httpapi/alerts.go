@@ -32,21 +32,35 @@ type AlertRules struct {
 	SilentS    *silence `json:"silent_s,omitempty" doc:"Without a report; learned (the default): four times the device's usual interval"`
 	GraceS     *int64   `json:"grace_s,omitempty" minimum:"0" maximum:"86400" doc:"On top of either; default 300"`
 	Approval   *bool    `json:"approval,omitempty" doc:"New devices wait until an admin lets them in; default no"`
-	WebhookURL *string  `json:"webhook_url,omitempty" doc:"Gets a signed POST for each alert and recovery; empty: none"`
+	WebhookURL *string  `json:"webhook_url,omitempty" maxLength:"2048" doc:"Gets a signed POST for each alert and recovery; empty: none"`
 }
 
-type rulesAnswer struct{ Body AlertRules }
+// ShownRules are rules with what their admins need for the webhook.
+type ShownRules struct {
+	AlertRules
+	WebhookSecret string `json:"webhook_secret,omitempty" doc:"Key of the signatures; for admins of the group only"`
+}
+
+type rulesAnswer struct{ Body ShownRules }
 
 func showRules(r devsync.Rules) *rulesAnswer {
 	silent, grace := silence(r.Silence), int64(r.Grace/time.Second)
-	return &rulesAnswer{Body: AlertRules{
+	return &rulesAnswer{Body: ShownRules{AlertRules: AlertRules{
 		Failures: &r.Failures, SilentS: &silent, GraceS: &grace, Approval: &r.Approval, WebhookURL: &r.WebhookURL,
-	}}
+	}}}
 }
 
 func (a *API) getRules(ctx context.Context, in *IDRequest) (*rulesAnswer, error) {
-	r, err := a.deps.Devices.Rules(ctx, caller(ctx), in.ID)
-	return showRules(r), err
+	c := caller(ctx)
+	r, err := a.deps.Devices.Rules(ctx, c, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := showRules(r)
+	if _, err := a.deps.Groups.Authorize(ctx, c, in.ID, auth.ManageSettings); err == nil && c.Kind == auth.KindSession {
+		out.Body.WebhookSecret = a.deps.WebhookKey(in.ID)
+	}
+	return out, nil
 }
 
 type setRulesRequest struct {
@@ -86,7 +100,8 @@ type Alert struct {
 	RecoveredAt *Time             `json:"recovered_at" doc:"null: not yet"`
 }
 
-func showAlert(v devsync.Alert) Alert {
+// ShowAlert returns an alert as JSON shows it.
+func ShowAlert(v devsync.Alert) Alert {
 	return Alert{
 		ID: v.ID, Type: v.Type, DeviceID: v.Device, Name: v.Name, Since: Time{v.Since}, Streak: v.Streak,
 		OpenedAt: Time{v.OpenedAt}, RecoveredAt: timeOf(v.RecoveredAt),
@@ -112,5 +127,5 @@ func (a *API) listAlerts(ctx context.Context, in *alertsRequest) (*alertList, er
 	if err != nil {
 		return nil, err
 	}
-	return &alertList{Body: listOf(rows, in.Limit, func(v devsync.Alert) string { return v.ID }, showAlert)}, nil
+	return &alertList{Body: listOf(rows, in.Limit, func(v devsync.Alert) string { return v.ID }, ShowAlert)}, nil
 }

@@ -18,10 +18,12 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/firmlight/firmlight/internal/audit"
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/live"
+	"github.com/firmlight/firmlight/internal/notify"
 	devsync "github.com/firmlight/firmlight/internal/sync"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
@@ -37,6 +39,9 @@ type Deps struct {
 	Workers        *workers.Hub
 	Live           *live.Hub
 	Devices        *devsync.Service
+	WebhookKey     func(group string) string // with which a group's webhooks are signed
+	Audit          *audit.Service
+	Notify         *notify.Service
 	Ready          func(context.Context) error // returns nil while the store and Redis answer; nil: they always do
 	Behind         func() time.Duration        // how far the store's writes, or inserted tasks, are behind; nil: never
 	TrustedProxies []netip.Prefix              // whose X-Forwarded-For is believed; may be empty
@@ -50,7 +55,7 @@ type API struct {
 	deps    Deps
 	mux     *http.ServeMux
 	huma    huma.API
-	raws    []string // patterns of the routes that huma does not know
+	routes  []route // all that were registered
 	handler http.Handler
 }
 
@@ -76,9 +81,12 @@ func New(deps Deps) *API {
 	})
 	a.authRoutes()
 	a.meRoutes()
+	a.sessionRoutes()
+	a.userRoutes()
 	a.tokenRoutes()
 	a.groupRoutes()
 	a.invitationRoutes()
+	a.notificationRoutes()
 	a.taskRoutes()
 	a.taskActionRoutes()
 	a.groupWorkRoutes()
@@ -86,6 +94,7 @@ func New(deps Deps) *API {
 	a.ingestRoutes()
 	a.deviceRoutes()
 	a.alertRoutes()
+	a.auditRoutes()
 	a.healthRoutes()
 	a.documentRoutes()
 	a.setupPageRoutes()

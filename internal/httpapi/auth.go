@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,6 +30,7 @@ func (a *API) authRoutes() {
 	handle(a, route{
 		method: http.MethodPost, path: "/api/v1/auth/refresh", id: "refresh", tag: tag,
 		summary: "Exchange a refresh token for a new pair", access: public,
+		unaudited: "a session goes on; its begin and end are there, and a token used again",
 	}, a.refresh)
 	handle(a, route{
 		method: http.MethodPost, path: "/api/v1/auth/logout", id: "logout", tag: tag,
@@ -109,7 +111,19 @@ type loginRequest struct {
 
 func (a *API) login(ctx context.Context, in *loginRequest) (*loggedIn, error) {
 	pair, err := a.deps.Auth.Login(ctx, in.Body.Login, in.Body.Password, requestFrom(ctx).client())
+	if errors.Is(err, auth.ErrBadCredentials) || errors.Is(err, auth.ErrDisabled) {
+		a.noteFailedLogin(ctx, in.Body.Login)
+	}
 	return a.loggedIn(ctx, pair, err)
+}
+
+// noteFailedLogin notes whose account it was, if anybody's. What else was typed is
+// not kept: people type passwords there.
+func (a *API) noteFailedLogin(ctx context.Context, login string) {
+	requestFrom(ctx).note.keep = true
+	if u, err := a.deps.Auth.UserByLogin(ctx, login); err == nil {
+		noteUser(ctx, u)
+	}
 }
 
 // RefreshRequest has its token in the body, or in a browser's cookie.
@@ -139,6 +153,12 @@ func (a *API) refresh(ctx context.Context, in *RefreshRequest) (*loggedIn, error
 		return nil, err
 	}
 	pair, err := a.deps.Auth.Refresh(ctx, token, requestFrom(ctx).client())
+	var again auth.UsedAgain
+	if errors.As(err, &again) {
+		requestFrom(ctx).note.keep = true
+		noteUser(ctx, again.User)
+		noteTarget(ctx, "session", again.Session)
+	}
 	return a.loggedIn(ctx, pair, err)
 }
 
@@ -159,7 +179,9 @@ func (a *API) logout(ctx context.Context, in *logoutRequest) (*loggedOut, error)
 	if token == "" {
 		return nil, auth.ErrUnauthenticated
 	}
-	return out, a.deps.Auth.LogoutRefresh(ctx, token)
+	u, err := a.deps.Auth.LogoutRefresh(ctx, token)
+	noteUser(ctx, u)
+	return out, err
 }
 
 func (a *API) logoutAll(ctx context.Context, _ *struct{}) (*loggedOut, error) {
@@ -175,6 +197,7 @@ func (a *API) loggedIn(ctx context.Context, p auth.Pair, err error) (*loggedIn, 
 	if err != nil {
 		return nil, err
 	}
+	noteUser(ctx, p.User)
 	out := &loggedIn{Body: LoggedIn{
 		User: showUser(p.User), AccessToken: p.AccessToken, RefreshToken: p.RefreshToken,
 		ExpiresIn: int(p.ExpiresIn / time.Second),

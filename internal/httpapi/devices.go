@@ -86,7 +86,8 @@ type DeviceTotals struct {
 	Errors  int64 `json:"errors"`
 }
 
-func showDevice(d devsync.Device) Device {
+// ShowDevice returns a device as JSON shows it.
+func ShowDevice(d devsync.Device) Device {
 	v := Device{
 		DeviceID: d.ID, Group: d.Group, Name: d.Name, Tags: append([]string{}, d.Tags...), State: d.State,
 		FirstSeenAt: timeOf(d.FirstSeen), LastSeenAt: timeOf(d.LastSeen), NewestAt: timeOf(d.Newest.At),
@@ -236,14 +237,14 @@ func (a *API) listDevices(ctx context.Context, in *devicesRequest) (*deviceList,
 	if err != nil {
 		return nil, err
 	}
-	return &deviceList{Body: listOf(rows, in.Limit, func(d devsync.Device) string { return d.ID }, showDevice)}, nil
+	return &deviceList{Body: listOf(rows, in.Limit, func(d devsync.Device) string { return d.ID }, ShowDevice)}, nil
 }
 
 type deviceAnswer struct{ Body Device }
 
 func (a *API) getDevice(ctx context.Context, in *DeviceRequest) (*deviceAnswer, error) {
 	d, err := a.deps.Devices.Find(ctx, caller(ctx), in.Group, in.ID)
-	return &deviceAnswer{Body: showDevice(d)}, err
+	return &deviceAnswer{Body: ShowDevice(d)}, err
 }
 
 type updateDeviceRequest struct {
@@ -259,7 +260,7 @@ func (a *API) updateDevice(ctx context.Context, in *updateDeviceRequest) (*devic
 	d, err := a.deps.Devices.Update(ctx, caller(ctx), in.Group, in.ID, devsync.Change{
 		Name: in.Body.Name, Tags: in.Body.Tags, State: in.Body.State,
 	})
-	return &deviceAnswer{Body: showDevice(d)}, err
+	return &deviceAnswer{Body: ShowDevice(d)}, err
 }
 
 // By asks for sums by hour or day; embed it in a request struct.

@@ -36,8 +36,8 @@ func (a *API) documentRoutes() {
 			return nil
 		}
 	}
-	a.raw("GET /api/openapi.json", public, serve("application/json", document))
-	a.raw("GET /api/docs", public, serve("text/html; charset=utf-8", page))
+	a.raw(route{method: http.MethodGet, path: "/api/openapi.json", access: public}, serve("application/json", document))
+	a.raw(route{method: http.MethodGet, path: "/api/docs", access: public}, serve("text/html; charset=utf-8", page))
 }
 
 // documented is one operation as the page shows it.

@@ -28,8 +28,13 @@ const (
 )
 
 func (a *API) ingestRoutes() {
-	a.raw("POST /api/sync-event", device, a.syncEvent)
-	a.raw("POST /api/v1/sync-events", device, a.syncEvents)
+	const reason = "the event itself says who and when"
+	a.raw(route{
+		method: http.MethodPost, path: "/api/sync-event", id: "sync-event", access: device, unaudited: reason,
+	}, a.syncEvent)
+	a.raw(route{
+		method: http.MethodPost, path: "/api/v1/sync-events", id: "sync-events", access: device, unaudited: reason,
+	}, a.syncEvents)
 }
 
 // SyncEvent is an event as it is kept.

@@ -23,13 +23,14 @@ import (
 // stranger; what is of one person (session, worker, notification) is member's.
 // stranger is in no group, root an administrator of the installation in none.
 // worker and device are the status for tokens of these kinds (of member and of
-// owner), limited for an API token of owner's with all scopes, but for another
+// owner), limited for API tokens of these two with all scopes, but for another
 // group than the thing's.
 //
 // needs: the scope that an API token needs and does not go without; any: an API
 // token whatever its scopes; session: no API token; public: a token makes no
-// difference. An API token that has what it needs answers as its owner would.
-// Expired and revoked tokens, and those of disabled users, answer as anon.
+// difference. An API token that has what it needs answers as its owner would,
+// also one for the thing's group alone. Expired and revoked tokens, and those of
+// disabled users, answer as anon.
 //
 // Lines with a ? are those of the contract whose route has not been merged yet.
 //
@@ -50,6 +51,9 @@ POST:/setup             409  409      409    409    409  409   409   409   409  
 get-me                  401  200      200    200    200  200   200   200   403    403    200      any
 update-me               401  200      200    200    200  200   200   200   403    403    403      session
 change-password         401  204      204    204    204  204   204   204   403    403    403      session
+
+list-sessions           401  200      200    200    200  200   200   200   403    403    403      session
+end-session             401  404      404    204    404  404   404   404   403    403    403      session
 
 create-token            401  201      201    201    201  201   201   201   403    403    403      session
 list-tokens             401  200      200    200    200  200   200   200   403    403    403      session
@@ -85,14 +89,17 @@ drop-result             401  404      403    204    403  204   204   404   403  
 GET:/api/v1/live        401  101      101    101    101  101   101   101   403    403    101      tasks:read
 GET:/api/v1/worker      401  403      403    403    403  403   403   403   101    403    403      session
 
+list-users              401  403      403    403    403  403   403   200   403    403    403      session
+update-user             401  403      403    403    403  403   403   200   403    403    403      session
+list-audit              401  403      403    403    403  403   403   200   403    403    403      session
+export-audit            401  403      403    403    403  403   403   200   403    403    403      session
+
 alive                   200  200      200    200    200  200   200   200   200    200    200      public
 ready                   200  200      200    200    200  200   200   200   200    200    200      public
 GET:/api/openapi.json   200  200      200    200    200  200   200   200   200    200    200      public
 GET:/api/docs           200  200      200    200    200  200   200   200   200    200    200      public
 
 ? DELETE:/api/v1/me                               401 204 204 204 204 204 204 409 403 403 403 session
-? GET:/api/v1/me/sessions                         401 200 200 200 200 200 200 200 403 403 403 session
-? DELETE:/api/v1/me/sessions/{id}                 401 404 404 204 404 404 404 404 403 403 403 session
 ? DELETE:/api/v1/groups/{id}                      401 404 403 403 403 403 204 404 403 403 404 groups:write
 ? PUT:/api/v1/groups/{id}/star                    401 404 204 204 204 204 204 404 403 403 404 groups:write
 ? DELETE:/api/v1/groups/{id}/star                 401 404 204 204 204 204 204 404 403 403 404 groups:write
@@ -113,14 +120,12 @@ GET:/api/docs           200  200      200    200    200  200   200   200   200  
 ? PATCH:/api/v1/workers/{id}                      401 404 404 200 404 404 404 404 403 403 404 tasks:write
 ? DELETE:/api/v1/workers/{id}                     401 404 404 204 404 404 404 404 403 403 404 tasks:write
 ? GET:/api/v1/workers/{id}/history                401 404 404 200 404 404 404 404 403 403 404 tasks:read
-? GET:/api/v1/notifications                       401 200 200 200 200 200 200 200 403 403 403 session
-? POST:/api/v1/notifications/read                 401 200 200 200 200 200 200 200 403 403 403 session
-? DELETE:/api/v1/notifications/{id}               401 404 404 204 404 404 404 404 403 403 403 session
-? GET:/api/v1/notifications/settings              401 200 200 200 200 200 200 200 403 403 403 session
-? PUT:/api/v1/notifications/settings              401 200 200 200 200 200 200 200 403 403 403 session
+list-notifications      401  200      200    200    200  200   200   200   403    403    403      session
+read-notifications      401  200      200    200    200  200   200   200   403    403    403      session
+delete-notification     401  404      404    204    404  404   404   404   403    403    403      session
+get-notification-settings 401  200    200    200    200  200   200   200   403    403    403      session
+set-notification-settings 401  200    200    200    200  200   200   200   403    403    403      session
 ? GET:/api/v1/admin/overview                      401 403 403 403 403 403 403 200 403 403 403 session
-? GET:/api/v1/admin/users                         401 403 403 403 403 403 403 200 403 403 403 session
-? PATCH:/api/v1/admin/users/{id}                  401 403 403 403 403 403 403 200 403 403 403 session
 ? GET:/api/v1/admin/groups                        401 403 403 403 403 403 403 200 403 403 403 session
 ? GET:/api/v1/admin/workers                       401 403 403 403 403 403 403 200 403 403 403 session
 ? POST:/api/v1/admin/workers/{id}/disconnect      401 403 403 403 403 403 403 204 403 403 403 session
@@ -128,8 +133,6 @@ GET:/api/docs           200  200      200    200    200  200   200   200   200  
 ? POST:/api/v1/admin/queues:pause                 401 403 403 403 403 403 403 204 403 403 403 session
 ? POST:/api/v1/admin/queues:resume                401 403 403 403 403 403 403 204 403 403 403 session
 ? POST:/api/v1/admin/queues:empty                 401 403 403 403 403 403 403 200 403 403 403 session
-? GET:/api/v1/admin/audit                         401 403 403 403 403 403 403 200 403 403 403 session
-? GET:/api/v1/admin/audit/export                  401 403 403 403 403 403 403 200 403 403 403 session
 ? GET:/metrics                                    401 403 403 403 403 403 403 200 403 403 403 metrics
 `
 
@@ -179,9 +182,10 @@ func operations(t *testing.T) []operation {
 		for _, method := range slices.Sorted(maps.Keys(doc.Paths[path])) {
 			op := doc.Paths[path][method]
 			all = append(all, operation{id: op.OperationID, method: strings.ToUpper(method), path: path, doc: op})
-			// A line planned by its path is used until it has the route's id.
-			if last := &all[len(all)-1]; planned(last.method + ":" + path) {
-				last.id = last.method + ":" + path
+			// A line planned by its path is used until there is one by the route's id.
+			last := &all[len(all)-1]
+			if name := last.method + ":" + path; hasLine("? "+name) && !hasLine(last.id) {
+				last.id = name
 			}
 		}
 	}
@@ -192,7 +196,7 @@ func operations(t *testing.T) []operation {
 	return all
 }
 
-func planned(name string) bool { return strings.Contains(rights, "\n? "+name+" ") }
+func hasLine(name string) bool { return strings.Contains(rights, "\n"+name+" ") }
 
 // line is one of rights.
 type line struct {
@@ -275,7 +279,12 @@ func (w *world) askers(l line) []asks {
 		add(kind+" token", w.token("owner", kind), l.status[kind], refused(wrongKind, l.status[kind], http.StatusForbidden))
 	}
 	add("worker token of member", w.token("member", "worker"), l.status["worker"], "")
-	add("limited token", w.token("owner", "limited", auth.Scopes...), l.status["limited"], "")
+	add("limited token of owner", w.token("owner", "limited", auth.Scopes...), l.status["limited"], "")
+	add("limited token of member", w.token("member", "limited", auth.Scopes...), l.status["limited"], "")
+	if l.status["limited"] == http.StatusNotFound {
+		status, code := l.api("owner", auth.Scopes...)
+		add("token limited to the group", w.token("owner", "within", auth.Scopes...), status, code)
+	}
 	for _, role := range []string{"stranger", "member", "owner", "root"} {
 		status, code := l.api(role, auth.Scopes...)
 		add("API token of "+role, w.token(role, "api", auth.Scopes...), status, code)
@@ -312,6 +321,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 				} else if code == "unknown_path" {
 					t.Errorf("%s: the call has not reached the route", who.name)
 				}
+				w.wantAudited(op, got)
 				if got.status < 300 && op.method != http.MethodGet {
 					w.forget(op)
 				}

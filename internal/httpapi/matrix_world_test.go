@@ -14,6 +14,7 @@ import (
 
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/live"
+	"github.com/firmlight/firmlight/internal/notify"
 	"github.com/firmlight/firmlight/protocol"
 )
 
@@ -71,8 +72,14 @@ var things = map[string]func(w *world) string{
 	},
 	"invite-links/{link}": func(w *world) string { return w.newLink().ID },
 	"invite-links/{code}": func(w *world) string { return w.newLink().Code },
-	"member":              func(w *world) string { return w.person("member").id },
-	"guest":               func(w *world) string { return w.newPerson("guest").name },
+	"notifications/{id}": func(w *world) string {
+		at := time.Now().UTC().Truncate(time.Millisecond)
+		n := notify.Notification{ID: newID(), To: w.person("member").id, Type: notify.Invited, Count: 1, CreatedAt: at, UpdatedAt: at}
+		kept, err := w.store.Notifications().Add(w.Context(), n)
+		return must(w, kept, err)[0].ID
+	},
+	"member": func(w *world) string { return w.person("member").id },
+	"guest":  func(w *world) string { return w.newPerson("guest").name },
 }
 
 func ended(w *world) string {
@@ -104,6 +111,7 @@ var bodies = map[string]func(w *world) any{
 	},
 	"update-me":         func(w *world) any { return map[string]any{"email": w.newName("mail") + "@example.org"} },
 	"change-password":   func(*world) any { return map[string]any{"old_password": password, "new_password": password} },
+	"update-user":       func(*world) any { return map[string]any{"disabled": true} },
 	"create-token":      func(*world) any { return map[string]any{"name": "a", "kind": "api"} },
 	"create-group":      func(*world) any { return map[string]any{"name": "a group"} },
 	"update-group":      func(*world) any { return map[string]any{"name": "another name"} },
@@ -116,9 +124,8 @@ var bodies = map[string]func(w *world) any{
 	"PATCH:/api/v1/groups/{id}/members/{user}": func(*world) any { return map[string]any{"role": "viewer"} },
 	"POST:/api/v1/groups/{id}/invite-links":    func(*world) any { return map[string]any{} },
 	"PATCH:/api/v1/workers/{id}":               func(*world) any { return map[string]any{"paused": true} },
-	"POST:/api/v1/notifications/read":          func(*world) any { return map[string]any{"all": true} },
-	"PUT:/api/v1/notifications/settings":       func(*world) any { return map[string]any{"off": []any{}} },
-	"PATCH:/api/v1/admin/users/{id}":           func(*world) any { return map[string]any{"disabled": true} },
+	"read-notifications":                       func(*world) any { return map[string]any{"all": true} },
+	"set-notification-settings":                func(*world) any { return map[string]any{"off": []any{}} },
 	"POST:/api/v1/admin/queues:pause":          queue,
 	"POST:/api/v1/admin/queues:resume":         queue,
 	"POST:/api/v1/admin/queues:empty": func(w *world) any {
@@ -213,18 +220,26 @@ func (w *world) person(role string) citizen {
 	return c
 }
 
-// token returns a token of somebody's; one of kind limited is an API token, but
-// for another group than that of the things.
+// token returns a token of somebody's. One of kind limited is an API token for
+// another group than that of the things, one of kind within for that group.
 func (w *world) token(role, kind string, scopes ...auth.Scope) string {
 	w.Helper()
 	key := fmt.Sprint(role, kind, scopes)
+	if kind == "within" {
+		key += w.thing("groups/{id}")
+	}
 	if w.tokens[key] == "" {
-		n := auth.NewToken{Kind: auth.Kind(kind), Scopes: scopes}
-		if kind == "limited" {
-			n.Kind = auth.KindAPI
-		}
-		if kind == "limited" || kind == "device" {
+		n := auth.NewToken{Kind: auth.KindAPI, Scopes: scopes}
+		switch kind {
+		case "within":
+			n.Groups = []string{w.thing("groups/{id}")}
+		case "limited":
 			n.Groups = []string{w.person(role).group()}
+		case "device":
+			n.Groups = []string{w.person(role).group()}
+			fallthrough
+		case "worker":
+			n.Kind = auth.Kind(kind)
 		}
 		w.tokens[key] = w.person(role).with(n).token
 	}

@@ -12,11 +12,13 @@ type Page struct {
 	Cursor string `query:"cursor" maxLength:"512" doc:"next_cursor of the page before"`
 }
 
+var errCursor = fault.InvalidField("query.cursor", "is not a cursor of this list")
+
 // after returns the key that the page before ended with, empty for the first.
 func (p Page) after() (string, error) {
 	key, err := base64.RawURLEncoding.DecodeString(p.Cursor)
 	if err != nil {
-		return "", fault.InvalidField("query.cursor", "is not a cursor of this list")
+		return "", errCursor
 	}
 	return string(key), nil
 }

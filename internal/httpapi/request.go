@@ -25,6 +25,7 @@ type request struct {
 	log    *slog.Logger
 	caller *auth.Caller // nil: nobody
 	http   *http.Request
+	note   note // for the audit log
 }
 
 type requestKey struct{}

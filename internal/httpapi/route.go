@@ -69,6 +69,12 @@ type route struct {
 	maxBody      int64 // bytes; 0: bodyDefault
 	skipSchema   bool  // the handler validates the body itself
 	submits      bool  // refused while the store is behind
+	raw          bool  // huma does not know it
+
+	// The audit log has every operation that is no GET, unless unaudited says
+	// why not, and every refusal; audited adds a GET.
+	audited   bool
+	unaudited string
 }
 
 // handle registers a typed handler: request struct in, response struct out.
@@ -76,13 +82,14 @@ func handle[I, O any](a *API, r route, h func(context.Context, *I) (*O, error)) 
 	if r.maxBody == 0 {
 		r.maxBody = bodyDefault
 	}
+	a.routes = append(a.routes, r)
 	op := huma.Operation{
 		Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary,
 		Description: "Who may call it: " + r.access.String() + ".", Tags: []string{r.tag},
 		DefaultStatus:   r.status,
 		MaxBodyBytes:    r.maxBody + 1, // huma refuses a body of exactly this size
 		BodyReadTimeout: bodyTimeout, SkipValidateBody: r.skipSchema,
-		Middlewares: huma.Middlewares{a.authorize(r.access)},
+		Middlewares: huma.Middlewares{a.authorize(r)},
 		// A filter with a slip of the pen must not find everything.
 		RejectUnknownQueryParameters: strings.HasPrefix(r.path, "/api/"),
 	}
@@ -92,28 +99,31 @@ func handle[I, O any](a *API, r route, h func(context.Context, *I) (*O, error)) 
 	if r.access.kinds != nil {
 		op.Security = []map[string][]string{{"bearer": {}}}
 	}
-	huma.Register(a.huma, op, h)
+	huma.Register(a.huma, op, recorded(a, r, h))
 }
 
-// raw registers a plain handler (sockets, streams); an error it returns before
-// it has answered becomes a problem. The pattern is net/http's.
-func (a *API) raw(pattern string, x access, h func(http.ResponseWriter, *http.Request) error) {
-	a.raws = append(a.raws, pattern)
-	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		err := a.authenticate(r.Context(), bearer(r.Header.Get("Authorization")), x)
+// raw registers a plain handler (sockets, streams) of a route's method, path, id
+// and access; an error it returns before it has answered becomes a problem.
+func (a *API) raw(r route, h func(http.ResponseWriter, *http.Request) error) {
+	r.raw = true
+	a.routes = append(a.routes, r)
+	a.mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, rq *http.Request) {
+		err := a.authenticate(rq.Context(), bearer(rq.Header.Get("Authorization")), r.access)
 		if err == nil {
-			err = h(w, r)
+			err = h(w, rq)
 		}
 		if err != nil {
-			writeProblem(w, r, err)
+			a.record(rq.Context(), r, "", err)
+			writeProblem(w, rq, err)
 		}
 	})
 }
 
-// authorize lets only those through whom x names; it runs before the body is read.
-func (a *API) authorize(x access) func(huma.Context, func(huma.Context)) {
+// authorize lets only those through whom the route names; it runs before the body is read.
+func (a *API) authorize(r route) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
-		if err := a.authenticate(ctx.Context(), bearer(ctx.Header("Authorization")), x); err != nil {
+		if err := a.authenticate(ctx.Context(), bearer(ctx.Header("Authorization")), r.access); err != nil {
+			a.record(ctx.Context(), r, "", err)
 			// An error here means that the peer has gone.
 			_ = huma.WriteErr(a.huma, ctx, http.StatusInternalServerError, "", err)
 			return

@@ -29,10 +29,16 @@ type setupForm struct {
 // setupPageRoutes serve the page behind the one-time link in the server's log:
 // a plain form, so that it needs no script. Its code is the proof of who sends it.
 func (a *API) setupPageRoutes() {
-	a.raw("GET /setup", public, func(w http.ResponseWriter, r *http.Request) error {
+	a.raw(route{method: http.MethodGet, path: "/setup", access: public}, func(w http.ResponseWriter, r *http.Request) error {
 		return showSetup(w, http.StatusOK, setupForm{Code: r.URL.Query().Get("code")})
 	})
-	a.raw("POST /setup", public, a.takeSetupForm)
+	a.raw(setupFormRoute, a.takeSetupForm)
+}
+
+// setupFormRoute is the same as the operation setup, and audited as such.
+var setupFormRoute = route{
+	method: http.MethodPost, path: "/setup", id: "setup", access: public, status: http.StatusCreated,
+	unaudited: "the handler, which shows problems on the page, records it",
 }
 
 func (a *API) takeSetupForm(w http.ResponseWriter, r *http.Request) error {
@@ -41,9 +47,13 @@ func (a *API) takeSetupForm(w http.ResponseWriter, r *http.Request) error {
 		return fault.Wrap(err, fault.Malformed, "bad_form", "The form could not be read.")
 	}
 	f := setupForm{Code: r.PostForm.Get("code"), Username: r.PostForm.Get("username"), Email: r.PostForm.Get("email")}
-	_, err := a.deps.Auth.Setup(r.Context(), f.Code, auth.Registration{
+	pair, err := a.deps.Auth.Setup(r.Context(), f.Code, auth.Registration{
 		Username: f.Username, Email: f.Email, Password: r.PostForm.Get("password"),
 	}, requestFrom(r.Context()).client())
+	noteUser(r.Context(), pair.User)
+	setup := setupFormRoute
+	setup.unaudited = ""
+	a.record(r.Context(), setup, "", err)
 	var known *fault.Error
 	switch {
 	case err == nil:

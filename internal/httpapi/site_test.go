@@ -14,9 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firmlight/firmlight/internal/audit"
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/httpapi"
+	"github.com/firmlight/firmlight/internal/live"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
 )
 
@@ -61,6 +63,7 @@ type site struct {
 	t     *testing.T
 	api   http.Handler
 	auth  *auth.Service
+	audit *audit.Service
 	db    *sqlite.DB
 	clock *clock
 	log   *lockedBuffer
@@ -88,7 +91,10 @@ func newSite(t *testing.T, change ...func(*auth.Options, *httpapi.Deps)) *site {
 		Hash: auth.HashParams{MemoryKiB: 8, Iterations: 1, Parallelism: 1}, HashesAtOnce: 2, Registration: true,
 		Now: s.clock.now, Log: log,
 	}
-	d := httpapi.Deps{Log: log, Groups: groups.NewService(s.db, s.db, s.clock.now)}
+	s.audit = audit.NewService(audit.Options{Store: s.db, Retention: 24 * time.Hour, Now: s.clock.now, Log: log})
+	d := httpapi.Deps{
+		Log: log, Groups: groups.NewService(s.db, s.db, s.clock.now), Live: live.NewHub(live.DefaultTiming, nil), Audit: s.audit,
+	}
 	for _, c := range change {
 		c(&o, &d)
 	}

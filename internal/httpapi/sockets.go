@@ -20,8 +20,10 @@ import (
 // socketRoutes are the two upgrades. The hubs own their connections from then
 // on, and close them when they stop.
 func (a *API) socketRoutes() {
-	a.raw("GET "+protocol.Path, public, a.serveWorker) // tells 401 from 403 itself
-	a.raw("GET /api/v1/live", public, a.serveLive)     // browsers put the token elsewhere
+	// Both check tokens themselves: workers' are told 401 from 403, browsers put
+	// theirs elsewhere.
+	a.raw(route{method: http.MethodGet, path: protocol.Path, id: "connect-worker", access: public}, a.serveWorker)
+	a.raw(route{method: http.MethodGet, path: "/api/v1/live", id: "watch-live", access: public}, a.serveLive)
 }
 
 var (
@@ -115,7 +117,11 @@ func (a *API) watcher(c auth.Caller, token string) live.Watcher {
 			return err
 		},
 		May: func(ctx context.Context, t live.Topic) error {
-			c, err := a.deps.Auth.Authenticate(ctx, token)
+			authenticate := a.deps.Auth.Authenticate
+			if t.Kind == live.Admin { // asked when that has changed, perhaps on another server
+				authenticate = a.deps.Auth.Recheck
+			}
+			c, err := authenticate(ctx, token)
 			if err != nil {
 				return err
 			}

@@ -257,3 +257,31 @@ func TestLiveEndsWithTheToken(t *testing.T) {
 		t.Errorf("closed with %d after the logout, want 4401", code)
 	}
 }
+
+// TestUnmadeAdminStopsWatching unmakes an administrator as another server does:
+// what this one remembers of the token must not count.
+func TestUnmadeAdminStopsWatching(t *testing.T) {
+	w := newWorld(t)
+	root, second := w.person("root"), w.newPerson("second")
+	yes, no := true, false
+	_, err := w.auth.UpdateUser(t.Context(), auth.Caller{Admin: true}, second.id, auth.UserChange{Admin: &yes})
+	must(w, second, err)
+	ws, _ := w.dial("/api/v1/live", bearerOf(root.token), live.Subprotocol)
+	if err := ws.WriteJSON(map[string]any{"type": "subscribe", "topics": []string{"admin"}}); err != nil {
+		t.Fatal(err)
+	}
+	if n := readNote(t, ws); n.Type != "subscribed" {
+		t.Fatalf("got %+v", n)
+	}
+	root.get("/api/v1/me").want(http.StatusOK, "") // remembered from now on
+	_, err = w.store.UpdateUser(t.Context(), root.id, auth.UserChange{Admin: &no}, time.Now())
+	must(w, root, err)
+	w.live.Recheck(root.id)
+	n := readNote(t, ws)
+	for n.Type != "unsubscribed" { // what is told to administrators meanwhile
+		n = readNote(t, ws)
+	}
+	if n.Topic != "admin" || n.Code != "not_admin" {
+		t.Errorf("got %+v", n)
+	}
+}

@@ -25,18 +25,20 @@ const (
 	groupTaskPath = "/api/v1/groups/{id}/tasks"
 )
 
+const submitUnaudited = "a task itself says who submitted it and when"
+
 // taskRoutes are those that submit and read.
 func (a *API) taskRoutes() {
 	read, write := user(auth.TasksRead), user(auth.TasksWrite)
 	handle(a, route{
 		method: http.MethodPost, path: groupTaskPath, id: "submit-task", tag: taskTag,
 		summary: "Submit a task: 202, or 200 with the first task of its idempotency key",
-		access:  write, status: http.StatusAccepted, maxBody: bodyBatch, skipSchema: true, submits: true,
+		access:  write, status: http.StatusAccepted, maxBody: bodyBatch, skipSchema: true, submits: true, unaudited: submitUnaudited,
 	}, a.submitTask)
 	handle(a, route{
 		method: http.MethodPost, path: groupTaskPath + ":batch", id: "submit-tasks", tag: taskTag,
 		summary: "Submit up to 5,000 tasks, each on its own",
-		access:  write, status: http.StatusMultiStatus, maxBody: bodyBatch, skipSchema: true, submits: true,
+		access:  write, status: http.StatusMultiStatus, maxBody: bodyBatch, skipSchema: true, submits: true, unaudited: submitUnaudited,
 	}, a.submitTasks)
 	handle(a, route{
 		method: http.MethodGet, path: groupTaskPath, id: "list-tasks", tag: taskTag,
@@ -227,6 +229,7 @@ func (a *API) task(ctx context.Context, c auth.Caller, id string, p auth.Permiss
 	if err != nil {
 		return tasks.Task{}, groups.Mine{}, err
 	}
+	noteGroup(ctx, t.Group)
 	m, err := a.deps.Groups.Authorize(ctx, c, t.Group, p)
 	if fault.KindOf(err) == fault.NotFound {
 		err = tasks.ErrNotFound
@@ -266,7 +269,7 @@ func (a *API) listChildren(ctx context.Context, in *listOfTaskRequest) (*taskLis
 	after := -1
 	if key != "" {
 		if after, err = strconv.Atoi(key); err != nil {
-			return nil, fault.InvalidField("query.cursor", "is not a cursor of this list")
+			return nil, errCursor
 		}
 	}
 	rows, err := a.deps.Tasks.Children(ctx, in.ID, after, in.Limit+1)

@@ -16,10 +16,12 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/firmlight/firmlight/internal/audit"
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/httpapi"
 	"github.com/firmlight/firmlight/internal/live"
+	"github.com/firmlight/firmlight/internal/notify"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
@@ -36,11 +38,14 @@ type workshop struct {
 	auth      *auth.Service
 	authWith  auth.Options // what auth was made with
 	groups    *groups.Service
+	audit     *audit.Service
 	tasks     *tasks.Service
 	live      *live.Hub
+	notify    *notify.Service
 	hub       *workers.Hub
 	connected []string     // workers, for split and broadcast
 	behind    atomic.Int64 // nanoseconds
+	audits    atomic.Int64 // see auditTime
 	unready   atomic.Bool
 }
 
@@ -49,6 +54,17 @@ type noQueue struct{}
 
 func (noQueue) Admits(context.Context, tasks.Pair, tasks.Priority) bool { return true }
 func (noQueue) Push(context.Context, ...tasks.Ticket) error             { return nil }
+
+// told is what hears of tasks.
+type told struct {
+	*live.Hub
+	notify *notify.Service
+}
+
+func (to told) TaskChanged(t tasks.Task) {
+	to.Hub.TaskChanged(t)
+	to.notify.TaskChanged(t)
+}
 
 func (w *workshop) Cancel(tasks.Task, string) {}
 func (w *workshop) Connected(context.Context, string, string) ([]string, error) {
@@ -75,21 +91,25 @@ func newWorkshop(t *testing.T) *workshop {
 		t.Fatal(err)
 	}
 	w.groups = groups.NewService(w.store, w.store, time.Now)
+	w.audit = audit.NewService(audit.Options{Store: w.store, Retention: 24 * time.Hour, Now: w.auditTime, Log: log})
 	w.live = live.NewHub(live.DefaultTiming, nil)
+	w.notify = notify.New(notify.Options{Store: w.store.Notifications(), Groups: w.store, Live: w.live, Log: log})
+	w.groups.Listen(w.notify)
 	w.tasks = tasks.NewService(tasks.Deps{
-		Store: w.store, Payloads: w.store, Counts: w.store, Queue: noQueue{}, Events: w.live, Workers: w,
+		Store: w.store, Payloads: w.store, Counts: w.store, Queue: noQueue{}, Events: told{w.live, w.notify}, Workers: w,
 		Kinds: workload.Builtin(workload.Options{}), Server: "server", Logger: log,
 		Retention: func(context.Context, string) (*time.Duration, error) { return nil, nil },
 	})
 	w.hub = workers.NewHub(workers.HubOptions{
-		Store: w.store.Sessions(), Tasks: w.tasks, Server: "server", Drain: time.Millisecond, Logger: log,
+		Store: w.store.Sessions(), Tasks: w.tasks, Server: "server", Grace: 50 * time.Millisecond, Drain: time.Millisecond, Logger: log,
+		OnLost: func(s workers.Session) { w.notify.WorkerLost(s.Owner, s.Worker, s.Name) },
 	})
 	w.auth.OnRevoked(w.hub.Revoke)
 	w.auth.OnRevoked(w.live.Revoke)
 	srv := httptest.NewServer(httpapi.New(httpapi.Deps{
 		Log: log, Auth: w.auth, Groups: w.groups, Tasks: w.tasks, Sessions: w.store.Sessions(), Workers: w.hub, Live: w.live,
-		AllowedOrigins: []string{allowedOrigin},
-		Behind:         func() time.Duration { return time.Duration(w.behind.Load()) },
+		Audit: w.audit, Notify: w.notify, AllowedOrigins: []string{allowedOrigin},
+		Behind: func() time.Duration { return time.Duration(w.behind.Load()) },
 		Ready: func(ctx context.Context) error {
 			if w.unready.Load() {
 				return errors.New("redis is away")
@@ -98,7 +118,7 @@ func newWorkshop(t *testing.T) *workshop {
 		},
 	}))
 	w.url = srv.URL
-	for _, start := range []func(context.Context) error{w.live.Start, w.tasks.Start, w.hub.Start} {
+	for _, start := range []func(context.Context) error{w.live.Start, w.notify.Start, w.tasks.Start, w.hub.Start} {
 		if err := start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +127,7 @@ func newWorkshop(t *testing.T) *workshop {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		srv.Close()
-		for _, stop := range []func(context.Context) error{w.hub.Stop, w.live.Stop, w.tasks.Stop} {
+		for _, stop := range []func(context.Context) error{w.hub.Stop, w.live.Stop, w.tasks.Stop, w.notify.Stop} {
 			if err := stop(ctx); err != nil {
 				t.Error(err)
 			}

@@ -27,6 +27,7 @@ const (
 	TypeLog          Type = "log"
 	TypeWorker       Type = "worker"
 	TypeDevice       Type = "device"
+	TypeAlert        Type = "alert"
 	TypeStats        Type = "stats"
 	TypeNotification Type = "notification"
 )

@@ -52,6 +52,14 @@ func (h *Hub) DeviceChanged(group, id string, device any) {
 	}
 }
 
+// DeviceAlert tells the same watchers of an alert's opening or end; alert is its
+// JSON view.
+func (h *Hub) DeviceAlert(group, id string, alert any) {
+	if h.wants(Topic{Device, group}) {
+		h.send(TypeAlert, id, []Topic{{Device, group}}, alert)
+	}
+}
+
 // Notify tells a user's connections of a notification.
 func (h *Hub) Notify(user string, notification any) {
 	if h.wants(Topic{Me, user}) {

@@ -26,7 +26,10 @@ type Options struct {
 	Roles      auth.Memberships
 	DeviceRate float64  // events a second that one device may report to this server; 0: no bound
 	Tellers    []Teller // in order; may be empty
-	Now        func() time.Time
+	// Changed, if set, is told which devices of a group have reported. It must not
+	// block.
+	Changed func(group string, devices ...string)
+	Now     func() time.Time
 }
 
 // NewService makes a Service.
@@ -59,7 +62,15 @@ func (s *Service) Check(c auth.Caller, r *Report) (Event, error) {
 // Append keeps events that Check let through, of the one group of the caller's
 // token. It returns one for each; with an error those before it.
 func (s *Service) Append(ctx context.Context, c auth.Caller, events ...Event) ([]Stored, error) {
-	return s.Store.Append(ctx, c.Groups[0], events)
+	stored, err := s.Store.Append(ctx, c.Groups[0], events)
+	if s.Changed != nil {
+		for _, e := range stored {
+			if !e.Repeat {
+				s.Changed(c.Groups[0], e.Device)
+			}
+		}
+	}
+	return stored, err
 }
 
 // pace bounds the events of each device.

@@ -63,6 +63,9 @@ type HubOptions struct {
 	// OnResume, if set, is told of every resume here, so that the server which
 	// had the session before can be told to Evict its connection.
 	OnResume func(session string, epoch int64)
+	// OnLost, if set, is told of each session that was lost to a fault of its
+	// worker or the line. It must not block.
+	OnLost func(s Session)
 }
 
 // Identity is who connects, as the token says.

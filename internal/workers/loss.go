@@ -50,6 +50,9 @@ func (h *Hub) lose(p *peer, e ending, at time.Time) {
 		return // resumed, or cron was first
 	}
 	p.log.Info("session lost", "reason", e.loss, "after", time.Since(at).Round(time.Millisecond))
+	if h.o.OnLost != nil && s.Unexpected() && !e.left && !e.revoked {
+		h.o.OnLost(s)
+	}
 	h.insist(p, "take back tasks of lost session", func(ctx context.Context) error {
 		return h.o.Tasks.Lost(ctx, p.id, tasks.Loss{LastHeard: heard, ByServer: s.ByServer && !e.left, Reason: e.loss})
 	})

@@ -62,6 +62,7 @@ type ending struct {
 	left     bool   // the worker left by itself: lost at once, without grace
 	byServer bool   // not the worker's fault
 	taken    bool   // the session lives on elsewhere
+	revoked  bool   // the worker's owner ended it
 	loss     string // for the timelines
 }
 
@@ -80,7 +81,7 @@ var (
 	tooMany = ending{code: protocol.CloseTooMany, reason: "too many messages",
 		loss: "The worker sent too many messages."}
 	revoked = ending{code: protocol.CloseUnauthorized, reason: "the token is no longer valid",
-		loss: "The worker's token was revoked."}
+		revoked: true, loss: "The worker's token was revoked."}
 	expired = ending{code: protocol.CloseUnauthorized, reason: "the token has expired",
 		loss: "The worker's token expired."}
 )

@@ -42,6 +42,10 @@ type Session struct {
 	ByServer    bool // its last loss was a server's fault: reassignments are not counted
 }
 
+// Unexpected reports whether the loss of a session is news to the worker's owner:
+// it was not about to leave, and no server lost it.
+func (s Session) Unexpected() bool { return !s.ByServer && !s.Draining }
+
 // Worker is (owner, name), over all its sessions.
 type Worker struct {
 	ID        string

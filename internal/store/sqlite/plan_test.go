@@ -3,10 +3,12 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/firmlight/firmlight/internal/audit"
 	"github.com/firmlight/firmlight/internal/tasks"
 )
 
@@ -97,6 +99,41 @@ func TestPlans(t *testing.T) {
 		c.add(duePairs, "[]", "[]", 1)
 		wantPlan(t, db, c, "tasks_pairs (group_id=? AND kind=? AND target>?)", true)
 	})
+	for name, test := range map[string]struct {
+		filter audit.Filter
+		index  string
+	}{
+		"audit":                {audit.Filter{}, "USING PRIMARY KEY (id<?)"},
+		"audit of a time":      {audit.Filter{From: now, To: now}, "USING PRIMARY KEY (id>? AND id<?)"},
+		"audit by actor":       {audit.Filter{Actor: strings.Repeat("x", 36)}, "audit_actor (actor=? AND id<?)"},
+		"audit by name":        {audit.Filter{Actor: "ada"}, "audit_name (actor_name=? AND id<?)"},
+		"audit by action":      {audit.Filter{Action: "a"}, "audit_action (action=? AND id<?)"},
+		"audit by target":      {audit.Filter{Target: "t", Action: "a", Outcome: "x", From: now}, "audit_target (target=? AND id>? AND id<?)"},
+		"audit by group":       {audit.Filter{Group: "g", Outcome: audit.OK}, "audit_group (group_id=? AND id<?)"},
+		"audit by outcome":     {audit.Filter{Outcome: "x"}, "audit_outcome (outcome=? AND id<?)"},
+		"audit of the refused": {audit.Filter{Outcome: audit.Refused}, "audit_refused (id<?)"},
+	} {
+		t.Run(name, func(t *testing.T) { wantPlan(t, db, auditQuery(test.filter, "x", 50), test.index, false) })
+	}
+	t.Run("audit to delete", func(t *testing.T) {
+		c := &clause{}
+		c.add(deleteAudit, "x", 200)
+		wantPlan(t, db, c, "USING PRIMARY KEY (id<?)", false)
+	})
+	for name, test := range map[string]struct{ query, index string }{
+		"notifications":           {listNotifications, "notifications_user (user_id=? AND (updated_at,id)<(?,?))"},
+		"unread notifications":    {listUnread, "notifications_unread (user_id=? AND (updated_at,id)<(?,?))"},
+		"count of notifications":  {countNotifications, "COVERING INDEX notifications_unread (user_id=?)"},
+		"read all notifications":  {readAllNotifications, "notifications_unread (user_id=?)"},
+		"too many notifications":  {trimNotifications, "COVERING INDEX notifications_user (user_id=?)"},
+		"expire of notifications": {expireNotifications, "COVERING INDEX notifications_age (updated_at<?)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &clause{}
+			c.add(test.query, slices.Repeat([]any{1}, strings.Count(test.query, "?"))...)
+			wantPlan(t, db, c, test.index, false)
+		})
+	}
 	t.Run("counts of children", func(t *testing.T) {
 		c := &clause{}
 		c.add(childStatuses, "p")
