@@ -101,7 +101,7 @@ type device struct {
 }
 
 func newDevice(o Options, i int) *device {
-	d := &device{id: fmt.Sprintf("device-%06d", i), rng: rand.New(rand.NewPCG(o.Seed, uint64(i)))} //nolint:gosec // a simulation
+	d := &device{id: fmt.Sprintf("device-%06d", i), rng: rand.New(rand.NewPCG(o.Seed, uint64(i)))}
 	failure := 0.02
 	if d.rng.Float64() < o.Failing {
 		failure = 0.2 + 0.6*d.rng.Float64()
