@@ -42,6 +42,7 @@ var (
 	ErrWrongPassword  = fault.New(fault.Forbidden, "wrong_password", "The old password is wrong.")
 	ErrDisabled       = fault.New(fault.Forbidden, "account_disabled", "This account is disabled; ask an administrator.")
 	ErrLastAdmin      = fault.New(fault.Conflict, "last_admin", "This is the last administrator; make another one first.")
+	ErrInviteRequired = fault.New(fault.Forbidden, "invite_required", "An account needs an invite link; ask somebody who has one.")
 	ErrClosed         = fault.New(fault.Forbidden, "registration_closed", "Registration is closed; ask an administrator.")
 )
 
