@@ -70,7 +70,7 @@ func setUp(t *testing.T, change ...func(*auth.Options)) *fixture {
 		c(&o)
 	}
 	f.Service = newService(t, o)
-	f.groups = groups.NewService(f.db, f.db, f.clock.now)
+	f.groups = groups.NewService(f.db, f.db, auth.NewThrottle(f.clock.now), f.clock.now)
 	return f
 }
 

@@ -29,6 +29,15 @@ type fixture struct {
 	hub     *hub
 	cluster *cluster
 	told    []string // sessions of lost workers
+	removed []string // groups whose queues are gone
+	away    error    // what removing queues returns
+}
+
+func (f *fixture) removeQueues(_ context.Context, groups ...string) error {
+	if f.away == nil {
+		f.removed = append(f.removed, groups...)
+	}
+	return f.away
 }
 
 // cluster is the store's, with a switch that makes its heartbeat fail.
@@ -91,6 +100,7 @@ func setUp(t *testing.T) *fixture {
 		SweepLogins:        func(context.Context) (int64, error) { return 0, nil },
 		SweepNotifications: func(context.Context) error { return nil },
 		WorkerLost:         func(s workers.Session) { f.told = append(f.told, s.ID) }, Log: log,
+		Tombstones: db, RemoveQueues: f.removeQueues,
 	})
 	return f
 }

@@ -109,25 +109,25 @@ var bodies = map[string]func(w *world) any{
 	"refresh": func(w *world) any {
 		return map[string]any{"refresh_token": w.login(w.auth, w.person("member").name).RefreshToken}
 	},
-	"update-me":         func(w *world) any { return map[string]any{"email": w.newName("mail") + "@example.org"} },
-	"change-password":   func(*world) any { return map[string]any{"old_password": password, "new_password": password} },
-	"update-user":       func(*world) any { return map[string]any{"disabled": true} },
-	"create-token":      func(*world) any { return map[string]any{"name": "a", "kind": "api"} },
-	"create-group":      func(*world) any { return map[string]any{"name": "a group"} },
-	"update-group":      func(*world) any { return map[string]any{"name": "another name"} },
-	"invite":            func(w *world) any { return map[string]any{"username": w.thing("guest")} },
-	"submit-task":       func(*world) any { return map[string]any{"kind": "echo"} },
-	"submit-tasks":      func(*world) any { return map[string]any{"tasks": []any{map[string]any{"kind": "echo"}}} },
-	"cancel-tasks":      func(*world) any { return map[string]any{"filter": map[string]any{}} },
-	"retry-tasks":       func(*world) any { return map[string]any{"filter": map[string]any{}} },
-	"DELETE:/api/v1/me": func(*world) any { return map[string]any{"password": password} },
-	"PATCH:/api/v1/groups/{id}/members/{user}": func(*world) any { return map[string]any{"role": "viewer"} },
-	"POST:/api/v1/groups/{id}/invite-links":    func(*world) any { return map[string]any{} },
-	"PATCH:/api/v1/workers/{id}":               func(*world) any { return map[string]any{"paused": true} },
-	"read-notifications":                       func(*world) any { return map[string]any{"all": true} },
-	"set-notification-settings":                func(*world) any { return map[string]any{"off": []any{}} },
-	"POST:/api/v1/admin/queues:pause":          queue,
-	"POST:/api/v1/admin/queues:resume":         queue,
+	"update-me":                        func(w *world) any { return map[string]any{"email": w.newName("mail") + "@example.org"} },
+	"change-password":                  func(*world) any { return map[string]any{"old_password": password, "new_password": password} },
+	"update-user":                      func(*world) any { return map[string]any{"disabled": true} },
+	"create-token":                     func(*world) any { return map[string]any{"name": "a", "kind": "api"} },
+	"create-group":                     func(*world) any { return map[string]any{"name": "a group"} },
+	"update-group":                     func(*world) any { return map[string]any{"name": "another name"} },
+	"invite":                           func(w *world) any { return map[string]any{"username": w.thing("guest")} },
+	"submit-task":                      func(*world) any { return map[string]any{"kind": "echo"} },
+	"submit-tasks":                     func(*world) any { return map[string]any{"tasks": []any{map[string]any{"kind": "echo"}}} },
+	"cancel-tasks":                     func(*world) any { return map[string]any{"filter": map[string]any{}} },
+	"retry-tasks":                      func(*world) any { return map[string]any{"filter": map[string]any{}} },
+	"DELETE:/api/v1/me":                func(*world) any { return map[string]any{"password": password} },
+	"update-member":                    func(*world) any { return map[string]any{"role": "viewer"} },
+	"create-invite-link":               func(*world) any { return map[string]any{} },
+	"PATCH:/api/v1/workers/{id}":       func(*world) any { return map[string]any{"paused": true} },
+	"read-notifications":               func(*world) any { return map[string]any{"all": true} },
+	"set-notification-settings":        func(*world) any { return map[string]any{"off": []any{}} },
+	"POST:/api/v1/admin/queues:pause":  queue,
+	"POST:/api/v1/admin/queues:resume": queue,
 	"POST:/api/v1/admin/queues:empty": func(w *world) any {
 		return map[string]any{"group": w.thing("groups/{id}"), "kind": "echo", "confirm": true}
 	},
@@ -138,6 +138,9 @@ func queue(w *world) any { return map[string]any{"group": w.thing("groups/{id}")
 
 // endsPeople are the operations after which the caller has to be made anew.
 var endsPeople = map[string]bool{"logout": true, "logout-all": true, "DELETE:/api/v1/me": true}
+
+// endsGroups are those after which the group has other people, or others roles.
+var endsGroups = map[string]bool{"leave-group": true, "join-group": true, "accept-all-invitations": true}
 
 // localhost is where the calls come from.
 var localhost = auth.Client{Address: netip.MustParseAddr("127.0.0.1")}
@@ -350,7 +353,8 @@ func (op operation) with(ids []string) string {
 }
 
 // forget drops what a call has used up: the last thing its path names, and what
-// stands in its body; the group only where the call was about the group itself.
+// stands in its body; the group only
+// where the call was about the group itself, or who is in it.
 func (w *world) forget(op operation) {
 	if endsPeople[op.id] {
 		clear(w.people)
@@ -359,7 +363,7 @@ func (w *world) forget(op operation) {
 		return
 	}
 	for name := range w.things {
-		if name != "groups/{id}" || strings.HasSuffix(op.path, "groups/{id}") {
+		if name != "groups/{id}" || strings.HasSuffix(op.path, "groups/{id}") || endsGroups[op.id] {
 			delete(w.things, name)
 		}
 	}

@@ -90,7 +90,7 @@ func newWorkshop(t *testing.T) *workshop {
 	if w.auth, err = auth.NewService(w.authWith); err != nil {
 		t.Fatal(err)
 	}
-	w.groups = groups.NewService(w.store, w.store, time.Now)
+	w.groups = groups.NewService(w.store, w.store, auth.NewThrottle(time.Now), time.Now)
 	w.audit = audit.NewService(audit.Options{Store: w.store, Retention: 24 * time.Hour, Now: w.auditTime, Log: log})
 	w.live = live.NewHub(live.DefaultTiming, nil)
 	w.notify = notify.New(notify.Options{Store: w.store.Notifications(), Groups: w.store, Live: w.live, Log: log})
