@@ -148,10 +148,8 @@ func cleanEmail(field, s string) (string, error) {
 
 // cleanLogin returns a login as usernames and addresses are kept.
 func cleanLogin(s string) string {
-	if strings.Contains(s, "@") {
-		if email, err := cleanEmail("", s); err == nil {
-			return email
-		}
+	if email, err := cleanEmail("", s); err == nil {
+		return email
 	}
 	return strings.ToLower(strings.TrimSpace(s))
 }
