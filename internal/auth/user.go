@@ -50,9 +50,10 @@ var (
 type UserStore interface {
 	// InsertUser returns ErrUsernameTaken or ErrEmailTaken.
 	InsertUser(ctx context.Context, u User) error
-	// UserByID returns ErrNoUser.
+	// UserByID returns ErrNoUser; a deleted user is one still.
 	UserByID(ctx context.Context, id string) (User, error)
-	// UserByLogin finds by username, or by email if login has an @; ErrNoUser.
+	// UserByLogin finds by username, or by email if login has an @; ErrNoUser, also
+	// for a deleted one.
 	UserByLogin(ctx context.Context, login string) (User, error)
 	// SetEmail returns ErrEmailTaken or ErrNoUser.
 	SetEmail(ctx context.Context, id, email string) error
