@@ -146,17 +146,18 @@ func (a *App) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	attempts := throttle.New(a.redis.Client(), time.Now, a.log)
 	if a.auth, err = auth.NewService(auth.Options{
-		Store: a.store, Memberships: a.store, Throttle: throttle.New(a.redis.Client(), time.Now, a.log), Secret: secret,
+		Store: a.store, Memberships: a.store, Throttle: attempts, Secret: secret,
 		AccessTTL: a.cfg.AccessTokenTTL, RefreshTTL: a.cfg.RefreshTokenTTL,
 		Hash: auth.HashParams{
 			MemoryKiB: a.cfg.Argon2MemoryKiB, Iterations: a.cfg.Argon2Iterations, Parallelism: a.cfg.Argon2Parallelism,
 		},
-		HashesAtOnce: 2, Registration: a.cfg.Registration == "open", Now: time.Now, Log: a.log,
+		HashesAtOnce: 2, Registration: a.cfg.Registration == "open", ByInvite: a.cfg.Registration == "invite", Now: time.Now, Log: a.log,
 	}); err != nil {
 		return err
 	}
-	a.groups = groups.NewService(a.store, a.store, time.Now)
+	a.groups = groups.NewService(a.store, a.store, attempts, time.Now)
 	a.audit = audit.NewService(audit.Options{Store: a.store, Retention: a.cfg.AuditRetention, Now: time.Now, Log: a.log})
 	a.live = live.NewHub(live.DefaultTiming, nil) // one server: SQLite is locked
 	a.notify = notify.New(notify.Options{Store: a.store.Notifications(), Groups: a.store, Live: a.live, Log: a.log})
@@ -189,8 +190,11 @@ func (a *App) wire(ctx context.Context) error {
 		Cluster: a.store, Hub: a.hub, Grace: a.cfg.WorkerGrace, KeepMetadata: a.cfg.MetadataRetention,
 		PruneStats: a.store.PruneStats, SweepLogins: a.auth.Sweep, PruneAudit: a.audit.Prune,
 		Devices: a.devices, KeepEvents: a.cfg.EventRetention,
-		SweepNotifications: a.notify.Sweep, WorkerLost: a.workerLost, Log: a.log,
+		SweepNotifications: a.notify.Sweep, WorkerLost: a.workerLost,
+		Tombstones: a.store, RemoveQueues: q.Remove, Log: a.log,
 	})
+	a.groups.Listen(a.failover)
+	a.groups.Listen(rights{a.live})
 	a.api = httpapi.New(httpapi.Deps{
 		Log: a.log, Auth: a.auth, Groups: a.groups, TrustedProxies: a.cfg.TrustedProxies,
 		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,

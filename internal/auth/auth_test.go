@@ -70,7 +70,7 @@ func setUp(t *testing.T, change ...func(*auth.Options)) *fixture {
 		c(&o)
 	}
 	f.Service = newService(t, o)
-	f.groups = groups.NewService(f.db, f.db, f.clock.now)
+	f.groups = groups.NewService(f.db, f.db, auth.NewThrottle(f.clock.now), f.clock.now)
 	return f
 }
 
@@ -178,6 +178,9 @@ func TestRegistrationNamesEveryWrongField(t *testing.T) {
 		{"newline", func(r *auth.Registration) { r.Username = "ada\n" }, []string{"body.username"}},
 		{"named address", func(r *auth.Registration) { r.Email = "Ada <a@example.org>" }, []string{"body.email"}},
 		{"no address", func(r *auth.Registration) { r.Email = "ada" }, []string{"body.email"}},
+		{"domain that is none", func(r *auth.Registration) { r.Email = "a@xn--0.org" }, []string{"body.email"}},
+		{"domain with a space", func(r *auth.Registration) { r.Email = "a@b\u00a0c.org" }, []string{"body.email"}},
+		{"domain of digits in brackets", func(r *auth.Registration) { r.Email = "a@[192.0.2.1]" }, []string{"body.email"}},
 		{"long address", func(r *auth.Registration) { r.Email = strings.Repeat("a", 250) + "@b.org" }, []string{"body.email"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -41,6 +41,7 @@ type Options struct {
 	Hash         HashParams
 	HashesAtOnce int
 	Registration bool // whether anybody may register
+	ByInvite     bool // where nobody else may: whether those with an invite link may
 	Now          func() time.Time
 	Log          *slog.Logger
 }
@@ -79,10 +80,18 @@ func NewService(o Options) (*Service, error) {
 	}, nil
 }
 
-// Register makes a user and logs them in: ErrClosed, ErrUsernameTaken,
-// ErrEmailTaken, or a fault with the wrong fields.
+// Register makes a user and logs them in: ErrClosed, ErrInviteRequired,
+// ErrUsernameTaken, ErrEmailTaken, or a fault with the wrong fields.
 func (s *Service) Register(ctx context.Context, r Registration, from Client) (Pair, error) {
-	if !s.opt.Registration {
+	if !s.opt.Registration && s.opt.ByInvite {
+		return Pair{}, ErrInviteRequired
+	}
+	return s.RegisterInvited(ctx, r, from)
+}
+
+// RegisterInvited is Register for somebody who has an invite link.
+func (s *Service) RegisterInvited(ctx context.Context, r Registration, from Client) (Pair, error) {
+	if !s.opt.Registration && !s.opt.ByInvite {
 		return Pair{}, ErrClosed
 	}
 	u, err := s.addUser(ctx, r, false)
@@ -185,13 +194,7 @@ func (s *Service) upgrade(ctx context.Context, u User, password string) (User, e
 }
 
 func (s *Service) take(ctx context.Context, key string, limit int) error {
-	ok, wait := s.opt.Throttle.Take(ctx, key, limit, failWindow)
-	if ok {
-		return nil
-	}
-	return &fault.Error{
-		Kind: fault.TooMany, Code: "too_many_attempts", Detail: "Too many failed attempts; wait a little.", RetryAfter: wait,
-	}
+	return Attempt(ctx, s.opt.Throttle, key, limit)
 }
 
 // giveBack is done also for a client that did not wait for its answer.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/firmlight/firmlight/internal/fault"
 )
 
 // Throttle counts failed logins. A login is taken as failed when it begins and
@@ -23,6 +25,18 @@ const (
 	failsPerLogin   = 10 // for one login from one address
 	failsPerAddress = 100
 )
+
+// Attempt takes one for key within the window of failed logins; over the limit it
+// returns a fault of kind TooMany.
+func Attempt(ctx context.Context, t Throttle, key string, limit int) error {
+	ok, wait := t.Take(ctx, key, limit, failWindow)
+	if ok {
+		return nil
+	}
+	return &fault.Error{
+		Kind: fault.TooMany, Code: "too_many_attempts", Detail: "Too many failed attempts; wait a little.", RetryAfter: wait,
+	}
+}
 
 // memoryThrottle is the Throttle of one server.
 type memoryThrottle struct {

@@ -42,6 +42,7 @@ var (
 	ErrWrongPassword  = fault.New(fault.Forbidden, "wrong_password", "The old password is wrong.")
 	ErrDisabled       = fault.New(fault.Forbidden, "account_disabled", "This account is disabled; ask an administrator.")
 	ErrLastAdmin      = fault.New(fault.Conflict, "last_admin", "This is the last administrator; make another one first.")
+	ErrInviteRequired = fault.New(fault.Forbidden, "invite_required", "An account needs an invite link; ask somebody who has one.")
 	ErrClosed         = fault.New(fault.Forbidden, "registration_closed", "Registration is closed; ask an administrator.")
 )
 
@@ -49,9 +50,10 @@ var (
 type UserStore interface {
 	// InsertUser returns ErrUsernameTaken or ErrEmailTaken.
 	InsertUser(ctx context.Context, u User) error
-	// UserByID returns ErrNoUser.
+	// UserByID returns ErrNoUser; a deleted user is one still.
 	UserByID(ctx context.Context, id string) (User, error)
-	// UserByLogin finds by username, or by email if login has an @; ErrNoUser.
+	// UserByLogin finds by username, or by email if login has an @; ErrNoUser, also
+	// for a deleted one.
 	UserByLogin(ctx context.Context, login string) (User, error)
 	// SetEmail returns ErrEmailTaken or ErrNoUser.
 	SetEmail(ctx context.Context, id, email string) error
@@ -147,10 +149,8 @@ func cleanEmail(field, s string) (string, error) {
 
 // cleanLogin returns a login as usernames and addresses are kept.
 func cleanLogin(s string) string {
-	if strings.Contains(s, "@") {
-		if email, err := cleanEmail("", s); err == nil {
-			return email
-		}
+	if email, err := cleanEmail("", s); err == nil {
+		return email
 	}
 	return strings.ToLower(strings.TrimSpace(s))
 }

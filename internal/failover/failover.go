@@ -12,6 +12,7 @@ import (
 
 	"github.com/robfig/cron/v3"
 
+	"github.com/firmlight/firmlight/internal/groups"
 	devsync "github.com/firmlight/firmlight/internal/sync"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
@@ -64,7 +65,10 @@ type Deps struct {
 	// WorkerLost is told of sessions that were lost to a fault of their worker or
 	// the line. It must not block.
 	WorkerLost func(s workers.Session)
-	Log        *slog.Logger
+	// Tombstones are the deleted groups; RemoveQueues takes their queues away.
+	Tombstones   groups.TombstoneStore
+	RemoveQueues func(ctx context.Context, groups ...string) error
+	Log          *slog.Logger
 }
 
 // job is one scheduled function. Alone means on one server of all at a time.
@@ -81,15 +85,17 @@ type Runner struct {
 	cron    *cron.Cron
 	watcher *serverWatch
 	beat    *heartbeat
+	deleted chan struct{} // holds one when a group was deleted here
 
 	mu     sync.Mutex // guards leases
 	leases map[string]time.Time
 	cancel context.CancelFunc
+	wg     sync.WaitGroup
 }
 
 // New returns a Runner.
 func New(d Deps) *Runner {
-	r := &Runner{Deps: d, leases: map[string]time.Time{}}
+	r := &Runner{Deps: d, leases: map[string]time.Time{}, deleted: make(chan struct{}, 1)}
 	r.cron = cron.New()
 	r.watcher = newServerWatch(r)
 	r.beat = newHeartbeat(r)
@@ -107,6 +113,7 @@ func (r *Runner) jobs() []job {
 		{"cancels", time.Second, true, r.Tasks.EndUnansweredCancels},
 		{"parents", beatEvery, true, r.Tasks.MoveParents},
 		{"unstarted", 10 * time.Second, true, r.Tasks.ExpireUnstarted},
+		{"deleted groups", sweepGroupsEvery, true, r.sweepGroups},
 		{"payloads", 10 * time.Second, true, r.Tasks.DropExpired},
 		{"alerts", beatEvery, true, r.Devices.TellNews},
 		{"silence", 30 * time.Second, true, r.Devices.OpenSilent},
@@ -128,6 +135,7 @@ func (r *Runner) Start(ctx context.Context) error {
 			cron.FuncJob(func() { r.runJob(ctx, j) })))
 	}
 	r.cron.Start()
+	r.wg.Go(func() { r.watchDeleted(ctx) })
 	return nil
 }
 
@@ -143,6 +151,7 @@ func (r *Runner) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	r.wg.Wait()
 	return r.Cluster.RemoveServer(ctx, r.Server.ID)
 }
 

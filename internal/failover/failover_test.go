@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/firmlight/firmlight/internal/store/sqlite"
+	devsync "github.com/firmlight/firmlight/internal/sync"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
 	"github.com/firmlight/firmlight/protocol"
@@ -29,6 +30,15 @@ type fixture struct {
 	hub     *hub
 	cluster *cluster
 	told    []string // sessions of lost workers
+	removed []string // groups whose queues are gone
+	away    error    // what removing queues returns
+}
+
+func (f *fixture) removeQueues(_ context.Context, groups ...string) error {
+	if f.away == nil {
+		f.removed = append(f.removed, groups...)
+	}
+	return f.away
 }
 
 // cluster is the store's, with a switch that makes its heartbeat fail.
@@ -91,6 +101,8 @@ func setUp(t *testing.T) *fixture {
 		SweepLogins:        func(context.Context) (int64, error) { return 0, nil },
 		SweepNotifications: func(context.Context) error { return nil },
 		WorkerLost:         func(s workers.Session) { f.told = append(f.told, s.ID) }, Log: log,
+		Devices:    devsync.NewService(devsync.Options{Store: db, Now: time.Now}),
+		Tombstones: db, RemoveQueues: f.removeQueues,
 	})
 	return f
 }

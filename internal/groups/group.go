@@ -21,42 +21,19 @@ type Group struct {
 	CreatedAt       time.Time
 }
 
-// Membership is a user in a group. Its id grows with the time of joining.
-type Membership struct {
-	ID       string
-	Group    string
-	User     string
-	Username string // read only
-	Role     auth.Role
-	JoinedAt time.Time
-}
-
 // Mine is a group as one of its members sees it.
 type Mine struct {
 	Group
 	Role    auth.Role
 	Members int
-}
-
-// Invitation waits for the answer of the invited; answered, it is deleted.
-type Invitation struct {
-	ID            string
-	Group         string
-	GroupName     string // read only
-	User          string // the invited
-	Username      string // read only
-	InvitedBy     string
-	InvitedByName string // read only
-	CreatedAt     time.Time
+	Starred bool
 }
 
 // Faults about groups.
 var (
-	ErrNoGroup        = fault.New(fault.NotFound, "group_not_found", "There is no such group.")
-	ErrNoInvitation   = fault.New(fault.NotFound, "invitation_not_found", "There is no such invitation.")
-	ErrAlreadyMember  = fault.New(fault.Conflict, "already_member", "The user is a member already.")
-	ErrAlreadyInvited = fault.New(fault.Conflict, "already_invited", "The user is invited already.")
-	ErrRole           = fault.New(fault.Forbidden, "role_too_low", "Your role in the group does not allow this.")
+	ErrNoGroup       = fault.New(fault.NotFound, "group_not_found", "There is no such group.")
+	ErrRole          = fault.New(fault.Forbidden, "role_too_low", "Your role in the group does not allow this.")
+	ErrTooManyGroups = fault.New(fault.Conflict, "too_many_groups", "Nobody may be in more than %d groups.", MaxGroups)
 )
 
 // Limits of a group (docs/http-api.md).
@@ -66,10 +43,24 @@ const (
 	maxDescription = 300
 	// MaxRetention is the longest result retention a group may ask for.
 	MaxRetention = 30 * 24 * time.Hour
+	// MaxGroups is how many groups a user may be in. It is looked at before the
+	// step that adds one more, so that several at once may go beyond by a few.
+	MaxGroups = 200
 )
 
-// Store keeps groups. A nil error of a write means that it is durable.
+// Store keeps groups. A nil error of a write means that it is durable. A group
+// with its members, invitations and links is one document to it: whatever a
+// method writes is of one group, and one step.
 type Store interface {
+	GroupStore
+	MemberStore
+	InvitationStore
+	LinkStore
+	TombstoneStore
+}
+
+// GroupStore keeps groups and their settings.
+type GroupStore interface {
 	// InsertGroup adds the group with its first member, as one step.
 	InsertGroup(ctx context.Context, g Group, owner Membership) error
 	// GroupByID returns ErrNoGroup.
@@ -82,15 +73,6 @@ type Store interface {
 	UpdateGroup(ctx context.Context, id string, s Settings) error
 	// RolesOf is auth.Memberships.
 	RolesOf(ctx context.Context, user string) (map[string]auth.Role, error)
-	// Members lists a group's by membership id, those after the id after.
-	Members(ctx context.Context, group, after string, limit int) ([]Membership, error)
-	// InsertInvitation returns ErrAlreadyInvited or ErrAlreadyMember.
-	InsertInvitation(ctx context.Context, i Invitation) error
-	// InvitationsTo lists those to a user by id, those after the id after.
-	InvitationsTo(ctx context.Context, user, after string, limit int) ([]Invitation, error)
-	// AnswerInvitation deletes the invitation to the user, and with join adds
-	// them to its group, as one step: ErrNoInvitation.
-	AnswerInvitation(ctx context.Context, id, user string, join *Membership) error
 }
 
 // Settings is what a group is created or changed with; a nil field stays.

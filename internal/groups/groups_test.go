@@ -35,7 +35,7 @@ func setUp(t *testing.T) *fixture {
 			t.Error(err)
 		}
 	})
-	return &fixture{Service: groups.NewService(db, db, time.Now), t: t, db: db}
+	return &fixture{Service: groups.NewService(db, db, auth.NewThrottle(time.Now), time.Now), t: t, db: db}
 }
 
 // user adds a user and returns them as a caller.

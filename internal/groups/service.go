@@ -17,23 +17,30 @@ type Users interface {
 
 // Service is what people do with groups. It is safe for concurrent use.
 type Service struct {
-	store Store
-	users Users
-	now   func() time.Time
+	store    Store
+	users    Users
+	throttle auth.Throttle // of codes that do not fit, by address
+	now      func() time.Time
 
 	listeners listeners
 }
 
 // NewService makes a Service; now tells the time.
-func NewService(store Store, users Users, now func() time.Time) *Service {
-	return &Service{store: store, users: users, now: func() time.Time { return now().UTC().Truncate(time.Millisecond) }}
+func NewService(store Store, users Users, throttle auth.Throttle, now func() time.Time) *Service {
+	return &Service{
+		store: store, users: users, throttle: throttle,
+		now: func() time.Time { return now().UTC().Truncate(time.Millisecond) },
+	}
 }
 
-// Create makes a group owned by the caller. A token limited to some groups
-// makes none: auth.ErrScope.
+// Create makes a group owned by the caller: ErrTooManyGroups. A token limited to
+// some groups makes none: auth.ErrScope.
 func (s *Service) Create(ctx context.Context, c auth.Caller, name, description string, retention *time.Duration) (Mine, error) {
 	if c.Groups != nil {
 		return Mine{}, auth.ErrScope
+	}
+	if err := s.room(ctx, c.UserID); err != nil {
+		return Mine{}, err
 	}
 	set := Settings{Name: &name, Description: &description, ResultRetention: retention}
 	if err := set.Validate(); err != nil {
@@ -45,6 +52,15 @@ func (s *Service) Create(ctx context.Context, c auth.Caller, name, description s
 		return Mine{}, err
 	}
 	return Mine{Group: g, Role: auth.Owner, Members: 1}, nil
+}
+
+// room returns ErrTooManyGroups for a user who is in as many as allowed.
+func (s *Service) room(ctx context.Context, user string) error {
+	roles, err := s.store.RolesOf(ctx, user)
+	if err == nil && len(roles) >= MaxGroups {
+		err = ErrTooManyGroups
+	}
+	return err
 }
 
 // Authorize returns the group if the caller may do p in it. For one who is no
@@ -109,64 +125,6 @@ func (s *Service) Update(ctx context.Context, c auth.Caller, group string, set S
 		return Mine{}, err
 	}
 	return s.store.GroupOf(ctx, group, c.UserID)
-}
-
-// Members lists a group's members in the order they joined, those after the
-// membership id after.
-func (s *Service) Members(ctx context.Context, c auth.Caller, group, after string, limit int) ([]Membership, error) {
-	if _, err := s.Authorize(ctx, c, group, auth.View); err != nil {
-		return nil, err
-	}
-	return s.store.Members(ctx, group, after, limit)
-}
-
-// Invite invites a user by name: auth.ErrNoUser, ErrAlreadyMember, ErrAlreadyInvited.
-func (s *Service) Invite(ctx context.Context, c auth.Caller, group, username string) (Invitation, error) {
-	m, err := s.Authorize(ctx, c, group, auth.ManageMembers)
-	if err != nil {
-		return Invitation{}, err
-	}
-	u, err := s.users.UserByLogin(ctx, username)
-	if err != nil {
-		return Invitation{}, err
-	}
-	if u.Username != username { // found by email: addresses are not for others to try
-		return Invitation{}, auth.ErrNoUser
-	}
-	i := Invitation{
-		ID: newID(), Group: group, GroupName: m.Name, User: u.ID, Username: u.Username,
-		InvitedBy: c.UserID, InvitedByName: c.Username, CreatedAt: s.now(),
-	}
-	if err := s.store.InsertInvitation(ctx, i); err != nil {
-		return Invitation{}, err
-	}
-	s.listeners.tell(Event{
-		Type: Invited, Group: Ref{m.ID, m.Name}, Actor: Ref{c.UserID, c.Username}, User: Ref{u.ID, u.Username},
-		Role: auth.Member, At: i.CreatedAt,
-	})
-	return i, nil
-}
-
-// Invitations lists those to the caller, oldest first, after the id after. A
-// token limited to some groups sees none: they are to groups beyond it.
-func (s *Service) Invitations(ctx context.Context, c auth.Caller, after string, limit int) ([]Invitation, error) {
-	if c.Groups != nil {
-		return nil, nil
-	}
-	return s.store.InvitationsTo(ctx, c.UserID, after, limit)
-}
-
-// Answer makes the caller a member of the group they were invited to, or turns
-// the invitation down: ErrNoInvitation.
-func (s *Service) Answer(ctx context.Context, c auth.Caller, invitation string, accept bool) error {
-	if c.Groups != nil {
-		return ErrNoInvitation
-	}
-	var join *Membership
-	if accept {
-		join = &Membership{ID: newID(), User: c.UserID, Role: auth.Member, JoinedAt: s.now()}
-	}
-	return s.store.AnswerInvitation(ctx, invitation, c.UserID, join)
 }
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }

@@ -83,10 +83,29 @@ type loggedOut struct {
 	SetCookie *http.Cookie `header:"Set-Cookie"`
 }
 
-type registerRequest struct{ Body Credentials }
+type registerRequest struct {
+	Body struct {
+		Credentials
+		Invite string `json:"invite,omitempty" maxLength:"64" doc:"Code of an invite link: the new user joins its group"`
+	}
+}
 
 func (a *API) register(ctx context.Context, in *registerRequest) (*loggedIn, error) {
-	pair, err := a.deps.Auth.Register(ctx, in.Body.registration(), requestFrom(ctx).client())
+	r, rq := in.Body.registration(), requestFrom(ctx)
+	if in.Body.Invite == "" {
+		pair, err := a.deps.Auth.Register(ctx, r, rq.client())
+		return a.loggedIn(ctx, pair, err)
+	}
+	var pair auth.Pair
+	err := a.deps.Groups.JoinAs(ctx, in.Body.Invite, rq.addr, func() (_ auth.User, err error) {
+		pair, err = a.deps.Auth.RegisterInvited(ctx, r, rq.client())
+		return pair.User, err
+	})
+	if err != nil && pair.User.ID != "" {
+		// The group was deleted or filled up in the meantime. The account is there.
+		rq.log.WarnContext(ctx, "a new user could not join the group of the invite link", "user_id", pair.User.ID, "error", err)
+		err = nil
+	}
 	return a.loggedIn(ctx, pair, err)
 }
 

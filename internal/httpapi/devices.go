@@ -30,7 +30,7 @@ func (a *API) deviceRoutes() {
 		summary: "Devices that fail again and again, the worst first", access: read,
 	}, a.repeatedFailures)
 	handle(a, route{
-		method: http.MethodGet, path: path, id: "list-devices", tag: tag, summary: "The devices of a group", access: read,
+		method: http.MethodGet, path: path, id: "list-devices", tag: tag, summary: "The devices of your groups", access: read,
 	}, a.listDevices)
 	handle(a, route{
 		method: http.MethodGet, path: path + "/{id}", id: "get-device", tag: tag, summary: "A device", access: read,
@@ -219,7 +219,7 @@ func parseWindow(s string) (time.Duration, error) {
 
 type devicesRequest struct {
 	Page
-	Group string          `query:"group" required:"true" maxLength:"64"`
+	Group string          `query:"group" maxLength:"64" doc:"Default: all of your groups"`
 	State []devsync.State `query:"state" enum:"active,pending,retired" doc:"Default: active"`
 	Q     string          `query:"q" maxLength:"128" doc:"Beginning of the device id"`
 }
@@ -231,13 +231,14 @@ func (a *API) listDevices(ctx context.Context, in *devicesRequest) (*deviceList,
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.deps.Devices.List(ctx, caller(ctx), devsync.DeviceQuery{
-		Group: in.Group, States: in.State, Prefix: in.Q, After: after, Limit: in.Limit + 1,
+	id, group, _ := strings.Cut(after, "\x00")
+	rows, err := a.deps.Devices.List(ctx, caller(ctx), in.Group, devsync.DeviceQuery{
+		Group: group, States: in.State, Prefix: in.Q, After: id, Limit: in.Limit + 1,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &deviceList{Body: listOf(rows, in.Limit, func(d devsync.Device) string { return d.ID }, ShowDevice)}, nil
+	return &deviceList{Body: listOf(rows, in.Limit, func(d devsync.Device) string { return d.ID + "\x00" + d.Group }, ShowDevice)}, nil
 }
 
 type deviceAnswer struct{ Body Device }
@@ -367,17 +368,9 @@ func (a *API) export(ctx context.Context, q devsync.EventQuery) (*huma.StreamRes
 
 func eventRecord(e devsync.Event) []string {
 	return []string{
-		csvText(e.Device), e.At.Format(timeLayout), strconv.FormatInt(e.Files, 10), strconv.FormatInt(e.Errors, 10),
-		strconv.FormatFloat(e.Speed, 'g', -1, 64), csvText(e.ID), string(e.Status()), e.ReceivedAt.Format(timeLayout),
+		plainCell(e.Device), e.At.Format(timeLayout), strconv.FormatInt(e.Files, 10), strconv.FormatInt(e.Errors, 10),
+		strconv.FormatFloat(e.Speed, 'g', -1, 64), plainCell(e.ID), string(e.Status()), e.ReceivedAt.Format(timeLayout),
 	}
-}
-
-// csvText keeps a spreadsheet from taking a device's text for a formula.
-func csvText(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }
 
 // silence is a number of seconds, or "learned".

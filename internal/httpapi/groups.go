@@ -39,13 +39,15 @@ type Group struct {
 	Description      string `json:"description"`
 	Role             string `json:"role" enum:"owner,admin,member,viewer" doc:"Yours"`
 	Members          int    `json:"members" doc:"How many there are"`
+	Starred          bool   `json:"starred" doc:"By you"`
 	ResultRetentionS *int64 `json:"result_retention_s" doc:"How long inputs and results stay after a task ended; null: the server's default"`
 	CreatedAt        Time   `json:"created_at"`
 }
 
 func showGroup(m groups.Mine) Group {
 	g := Group{
-		ID: m.ID, Name: m.Name, Description: m.Description, Role: string(m.Role), Members: m.Members, CreatedAt: Time{m.CreatedAt},
+		ID: m.ID, Name: m.Name, Description: m.Description, Role: string(m.Role), Members: m.Members,
+		Starred: m.Starred, CreatedAt: Time{m.CreatedAt},
 	}
 	if m.ResultRetention != nil {
 		s := int64(*m.ResultRetention / time.Second)

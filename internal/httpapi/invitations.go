@@ -16,6 +16,14 @@ func (a *API) invitationRoutes() {
 		summary: "Invite a user by name", access: write, status: http.StatusCreated,
 	}, a.invite)
 	handle(a, route{
+		method: http.MethodGet, path: "/api/v1/groups/{id}/invitations", id: "list-group-invitations", tag: tag,
+		summary: "Invitations to the group that wait for an answer", access: read,
+	}, a.listGroupInvitations)
+	handle(a, route{
+		method: http.MethodDelete, path: "/api/v1/groups/{id}/invitations/{invitation}", id: "withdraw-invitation", tag: tag,
+		summary: "Withdraw an invitation", access: write,
+	}, a.withdrawInvitation)
+	handle(a, route{
 		method: http.MethodGet, path: "/api/v1/invitations", id: "list-invitations", tag: tag,
 		summary: "Invitations to you that wait for an answer", access: read,
 	}, a.listInvitations)
@@ -27,6 +35,14 @@ func (a *API) invitationRoutes() {
 		method: http.MethodPost, path: "/api/v1/invitations/{id}/decline", id: "decline-invitation", tag: tag,
 		summary: "Turn the invitation down", access: write,
 	}, a.declineInvitation)
+	handle(a, route{
+		method: http.MethodPost, path: "/api/v1/invitations/accept-all", id: "accept-all-invitations", tag: tag,
+		summary: "Join every group you are invited to that is not full", access: write,
+	}, a.acceptAllInvitations)
+	handle(a, route{
+		method: http.MethodPost, path: "/api/v1/invitations/decline-all", id: "decline-all-invitations", tag: tag,
+		summary: "Turn every invitation down", access: write,
+	}, a.declineAllInvitations)
 }
 
 // Invitation waits for the answer of the invited.
@@ -76,6 +92,10 @@ func (a *API) invite(ctx context.Context, in *inviteRequest) (*invitationAnswer,
 
 type invitationList struct{ Body List[Invitation] }
 
+func invitationPage(rows []groups.Invitation, limit int) *invitationList {
+	return &invitationList{Body: listOf(rows, limit, func(i groups.Invitation) string { return i.ID }, showInvitation)}
+}
+
 func (a *API) listInvitations(ctx context.Context, in *listRequest) (*invitationList, error) {
 	after, err := in.after()
 	if err != nil {
@@ -85,7 +105,28 @@ func (a *API) listInvitations(ctx context.Context, in *listRequest) (*invitation
 	if err != nil {
 		return nil, err
 	}
-	return &invitationList{Body: listOf(rows, in.Limit, func(i groups.Invitation) string { return i.ID }, showInvitation)}, nil
+	return invitationPage(rows, in.Limit), nil
+}
+
+func (a *API) listGroupInvitations(ctx context.Context, in *listOfGroupRequest) (*invitationList, error) {
+	after, err := in.after()
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.deps.Groups.Pending(ctx, caller(ctx), in.ID, after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	return invitationPage(rows, in.Limit), nil
+}
+
+type withdrawRequest struct {
+	IDRequest
+	Invitation string `path:"invitation" maxLength:"64"`
+}
+
+func (a *API) withdrawInvitation(ctx context.Context, in *withdrawRequest) (*struct{}, error) {
+	return nil, a.deps.Groups.Withdraw(ctx, caller(ctx), in.ID, in.Invitation)
 }
 
 func (a *API) acceptInvitation(ctx context.Context, in *IDRequest) (*struct{}, error) {
@@ -94,4 +135,28 @@ func (a *API) acceptInvitation(ctx context.Context, in *IDRequest) (*struct{}, e
 
 func (a *API) declineInvitation(ctx context.Context, in *IDRequest) (*struct{}, error) {
 	return nil, a.deps.Groups.Answer(ctx, caller(ctx), in.ID, false)
+}
+
+type countAnswer struct {
+	Body struct {
+		Count int `json:"count" doc:"How many were answered"`
+	}
+}
+
+func (a *API) acceptAllInvitations(ctx context.Context, _ *struct{}) (*countAnswer, error) {
+	return a.answerAll(ctx, true)
+}
+
+func (a *API) declineAllInvitations(ctx context.Context, _ *struct{}) (*countAnswer, error) {
+	return a.answerAll(ctx, false)
+}
+
+func (a *API) answerAll(ctx context.Context, accept bool) (*countAnswer, error) {
+	n, err := a.deps.Groups.AnswerAll(ctx, caller(ctx), accept)
+	if err != nil {
+		return nil, err
+	}
+	out := &countAnswer{}
+	out.Body.Count = n
+	return out, nil
 }

@@ -71,6 +71,21 @@ invite                  401  404      403    403    403  201   201   404   403  
 list-invitations        401  200      200    200    200  200   200   200   403    403    200      groups:read
 accept-invitation       401  204      404    404    404  404   404   404   403    403    404      groups:write
 decline-invitation      401  204      404    404    404  404   404   404   403    403    404      groups:write
+delete-group            401  404      403    403    403  403   204   404   403    403    404      groups:write
+star-group              401  404      204    204    204  204   204   404   403    403    404      groups:write
+unstar-group            401  404      204    204    204  204   204   404   403    403    404      groups:write
+leave-group             401  404      204    204    204  204   204   404   403    403    404      groups:write
+update-member           401  404      403    403    403  200   200   404   403    403    404      groups:write
+kick-member             401  404      403    403    403  204   204   404   403    403    404      groups:write
+list-group-invitations  401  404      403    403    403  200   200   404   403    403    404      groups:read
+withdraw-invitation     401  404      403    403    403  204   204   404   403    403    404      groups:write
+accept-all-invitations  401  200      200    200    200  200   200   200   403    403    200      groups:write
+decline-all-invitations 401  200      200    200    200  200   200   200   403    403    200      groups:write
+create-invite-link      401  404      403    403    403  201   201   404   403    403    404      groups:write
+list-invite-links       401  404      403    403    403  200   200   404   403    403    404      groups:read
+revoke-invite-link      401  404      403    403    403  204   204   404   403    403    404      groups:write
+get-invite-link         200  200      200    200    200  200   200   200   200    200    200      public
+join-group              401  200      409    409    409  409   409   200   403    403    403      groups:write
 
 submit-task             401  404      403    202    202  202   202   404   403    403    404      tasks:write
 submit-tasks            401  404      403    207    207  207   207   404   403    403    404      tasks:write
@@ -94,27 +109,27 @@ update-user             401  403      403    403    403  403   403   200   403  
 list-audit              401  403      403    403    403  403   403   200   403    403    403      session
 export-audit            401  403      403    403    403  403   403   200   403    403    403      session
 
+POST:/api/sync-event    401  403      403    403    403  403   403   403   403    201    403      session
+POST:/api/v1/sync-events 401 403      403    403    403  403   403   403   403    207    403      session
+sync-history            401  404      200    200    200  200   200   404   403    403    404      devices:read
+repeated-failures       401  200      200    200    200  200   200   200   403    403    200      devices:read
+list-devices            401  200      200    200    200  200   200   200   403    403    200      devices:read
+get-device              401  404      200    200    200  200   200   404   403    403    404      devices:read
+update-device           401  404      403    403    403  200   200   404   403    403    403      session
+device-stats            401  404      200    200    200  200   200   404   403    403    404      devices:read
+export-device           401  404      200    200    200  200   200   404   403    403    404      devices:read
+fleet-stats             401  404      200    200    200  200   200   404   403    403    404      devices:read
+export-events           401  404      200    200    200  200   200   404   403    403    404      devices:read
+get-alert-rules         401  404      200    200    200  200   200   404   403    403    404      devices:read
+set-alert-rules         401  404      403    403    403  200   200   404   403    403    403      session
+list-alerts             401  404      200    200    200  200   200   404   403    403    404      devices:read
+
 alive                   200  200      200    200    200  200   200   200   200    200    200      public
 ready                   200  200      200    200    200  200   200   200   200    200    200      public
 GET:/api/openapi.json   200  200      200    200    200  200   200   200   200    200    200      public
 GET:/api/docs           200  200      200    200    200  200   200   200   200    200    200      public
 
 ? DELETE:/api/v1/me                               401 204 204 204 204 204 204 409 403 403 403 session
-? DELETE:/api/v1/groups/{id}                      401 404 403 403 403 403 204 404 403 403 404 groups:write
-? PUT:/api/v1/groups/{id}/star                    401 404 204 204 204 204 204 404 403 403 404 groups:write
-? DELETE:/api/v1/groups/{id}/star                 401 404 204 204 204 204 204 404 403 403 404 groups:write
-? POST:/api/v1/groups/{id}/leave                  401 404 204 204 204 204 204 404 403 403 404 groups:write
-? PATCH:/api/v1/groups/{id}/members/{user}        401 404 403 403 403 200 200 404 403 403 404 groups:write
-? DELETE:/api/v1/groups/{id}/members/{user}       401 404 403 403 403 204 204 404 403 403 404 groups:write
-? GET:/api/v1/groups/{id}/invitations             401 404 403 403 403 200 200 404 403 403 404 groups:read
-? DELETE:/api/v1/groups/{id}/invitations/{invitation} 401 404 403 403 403 204 204 404 403 403 404 groups:write
-? POST:/api/v1/invitations/accept-all             401 200 200 200 200 200 200 200 403 403 200 groups:write
-? POST:/api/v1/invitations/decline-all            401 200 200 200 200 200 200 200 403 403 200 groups:write
-? POST:/api/v1/groups/{id}/invite-links           401 404 403 403 403 201 201 404 403 403 404 groups:write
-? GET:/api/v1/groups/{id}/invite-links            401 404 403 403 403 200 200 404 403 403 404 groups:read
-? DELETE:/api/v1/groups/{id}/invite-links/{link}  401 404 403 403 403 204 204 404 403 403 404 groups:write
-? GET:/api/v1/invite-links/{code}                 200 200 200 200 200 200 200 200 200 200 200 public
-? POST:/api/v1/invite-links/{code}/join           401 200 409 409 409 409 409 200 403 403 403 groups:write
 ? GET:/api/v1/workers                             401 200 200 200 200 200 200 200 403 403 200 tasks:read
 ? GET:/api/v1/workers/{id}                        401 404 404 200 404 404 404 404 403 403 404 tasks:read
 ? PATCH:/api/v1/workers/{id}                      401 404 404 200 404 404 404 404 403 403 404 tasks:write

@@ -15,6 +15,7 @@ import (
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/live"
 	"github.com/firmlight/firmlight/internal/notify"
+	devsync "github.com/firmlight/firmlight/internal/sync"
 	"github.com/firmlight/firmlight/protocol"
 )
 
@@ -78,14 +79,30 @@ var things = map[string]func(w *world) string{
 		kept, err := w.store.Notifications().Add(w.Context(), n)
 		return must(w, kept, err)[0].ID
 	},
-	"member": func(w *world) string { return w.person("member").id },
-	"guest":  func(w *world) string { return w.newPerson("guest").name },
+	"device/{id}":  newDevice,
+	"devices/{id}": newDevice,
+	"member":       func(w *world) string { return w.person("member").id },
+	"guest":        func(w *world) string { return w.newPerson("guest").name },
 }
 
 func ended(w *world) string {
 	id := w.newTask(`{"kind":"echo"}`)
 	w.succeed(id, `1`)
 	return id
+}
+
+// newDevice makes a device that has reported.
+func newDevice(w *world) string {
+	id := w.newName("printer")
+	_, err := w.store.Append(w.Context(), w.thing("groups/{id}"), []devsync.Event{{Device: id, At: time.Now(), ReceivedAt: time.Now(), Files: 1}})
+	return must(w, id, err)
+}
+
+// report is what a device sends.
+func report() map[string]any {
+	return map[string]any{
+		"device_id": "printer", "timestamp": time.Now().Format(time.RFC3339Nano), "total_files_synced": 1, "total_errors": 0, "internet_speed": 1,
+	}
 }
 
 type newLink struct{ ID, Code string }
@@ -109,35 +126,42 @@ var bodies = map[string]func(w *world) any{
 	"refresh": func(w *world) any {
 		return map[string]any{"refresh_token": w.login(w.auth, w.person("member").name).RefreshToken}
 	},
-	"update-me":         func(w *world) any { return map[string]any{"email": w.newName("mail") + "@example.org"} },
-	"change-password":   func(*world) any { return map[string]any{"old_password": password, "new_password": password} },
-	"update-user":       func(*world) any { return map[string]any{"disabled": true} },
-	"create-token":      func(*world) any { return map[string]any{"name": "a", "kind": "api"} },
-	"create-group":      func(*world) any { return map[string]any{"name": "a group"} },
-	"update-group":      func(*world) any { return map[string]any{"name": "another name"} },
-	"invite":            func(w *world) any { return map[string]any{"username": w.thing("guest")} },
-	"submit-task":       func(*world) any { return map[string]any{"kind": "echo"} },
-	"submit-tasks":      func(*world) any { return map[string]any{"tasks": []any{map[string]any{"kind": "echo"}}} },
-	"cancel-tasks":      func(*world) any { return map[string]any{"filter": map[string]any{}} },
-	"retry-tasks":       func(*world) any { return map[string]any{"filter": map[string]any{}} },
-	"DELETE:/api/v1/me": func(*world) any { return map[string]any{"password": password} },
-	"PATCH:/api/v1/groups/{id}/members/{user}": func(*world) any { return map[string]any{"role": "viewer"} },
-	"POST:/api/v1/groups/{id}/invite-links":    func(*world) any { return map[string]any{} },
-	"PATCH:/api/v1/workers/{id}":               func(*world) any { return map[string]any{"paused": true} },
-	"read-notifications":                       func(*world) any { return map[string]any{"all": true} },
-	"set-notification-settings":                func(*world) any { return map[string]any{"off": []any{}} },
-	"POST:/api/v1/admin/queues:pause":          queue,
-	"POST:/api/v1/admin/queues:resume":         queue,
+	"update-me":                        func(w *world) any { return map[string]any{"email": w.newName("mail") + "@example.org"} },
+	"change-password":                  func(*world) any { return map[string]any{"old_password": password, "new_password": password} },
+	"update-user":                      func(*world) any { return map[string]any{"disabled": true} },
+	"create-token":                     func(*world) any { return map[string]any{"name": "a", "kind": "api"} },
+	"create-group":                     func(*world) any { return map[string]any{"name": "a group"} },
+	"update-group":                     func(*world) any { return map[string]any{"name": "another name"} },
+	"invite":                           func(w *world) any { return map[string]any{"username": w.thing("guest")} },
+	"submit-task":                      func(*world) any { return map[string]any{"kind": "echo"} },
+	"submit-tasks":                     func(*world) any { return map[string]any{"tasks": []any{map[string]any{"kind": "echo"}}} },
+	"cancel-tasks":                     func(*world) any { return map[string]any{"filter": map[string]any{}} },
+	"retry-tasks":                      func(*world) any { return map[string]any{"filter": map[string]any{}} },
+	"DELETE:/api/v1/me":                func(*world) any { return map[string]any{"password": password} },
+	"update-member":                    func(*world) any { return map[string]any{"role": "viewer"} },
+	"create-invite-link":               func(*world) any { return map[string]any{} },
+	"PATCH:/api/v1/workers/{id}":       func(*world) any { return map[string]any{"paused": true} },
+	"read-notifications":               func(*world) any { return map[string]any{"all": true} },
+	"set-notification-settings":        func(*world) any { return map[string]any{"off": []any{}} },
+	"POST:/api/v1/admin/queues:pause":  queue,
+	"POST:/api/v1/admin/queues:resume": queue,
 	"POST:/api/v1/admin/queues:empty": func(w *world) any {
 		return map[string]any{"group": w.thing("groups/{id}"), "kind": "echo", "confirm": true}
 	},
-	"POST:/setup": func(*world) any { return "code=x" },
+	"POST:/api/sync-event":     func(*world) any { return report() },
+	"POST:/api/v1/sync-events": func(*world) any { return []any{report()} },
+	"update-device":            func(*world) any { return map[string]any{"name": "a name"} },
+	"set-alert-rules":          func(*world) any { return map[string]any{"failures": 5} },
+	"POST:/setup":              func(*world) any { return "code=x" },
 }
 
 func queue(w *world) any { return map[string]any{"group": w.thing("groups/{id}"), "kind": "echo"} }
 
 // endsPeople are the operations after which the caller has to be made anew.
 var endsPeople = map[string]bool{"logout": true, "logout-all": true, "DELETE:/api/v1/me": true}
+
+// endsGroups are those after which the group has other people, or others roles.
+var endsGroups = map[string]bool{"leave-group": true, "join-group": true, "accept-all-invitations": true}
 
 // localhost is where the calls come from.
 var localhost = auth.Client{Address: netip.MustParseAddr("127.0.0.1")}
@@ -350,7 +374,8 @@ func (op operation) with(ids []string) string {
 }
 
 // forget drops what a call has used up: the last thing its path names, and what
-// stands in its body; the group only where the call was about the group itself.
+// stands in its body; the group only
+// where the call was about the group itself, or who is in it.
 func (w *world) forget(op operation) {
 	if endsPeople[op.id] {
 		clear(w.people)
@@ -359,7 +384,7 @@ func (w *world) forget(op operation) {
 		return
 	}
 	for name := range w.things {
-		if name != "groups/{id}" || strings.HasSuffix(op.path, "groups/{id}") {
+		if name != "groups/{id}" || strings.HasSuffix(op.path, "groups/{id}") || endsGroups[op.id] {
 			delete(w.things, name)
 		}
 	}

@@ -114,6 +114,7 @@ func (r route) keeps(status int) bool {
 var nouns = map[string]string{
 	"groups": "group", "members": "user", "users": "user", "invitations": "invitation", "invite-links": "invite_link",
 	"tokens": "token", "tasks": "task", "workers": "worker", "sessions": "session", "notifications": "notification",
+	"devices": "device",
 }
 
 // target sets what an entry is about: what the handler noted, else what it made,

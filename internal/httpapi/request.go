@@ -93,7 +93,7 @@ func (a *API) logAccess(rq *request, r *http.Request, w *statusWriter, took time
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.String("method", r.Method), slog.String("path", logPath(r)),
 		slog.Int("status", w.status), slog.Int64("took_us", took.Microseconds()),
 		slog.String("address", rq.addr.String()),
 	}
@@ -101,6 +101,23 @@ func (a *API) logAccess(rq *request, r *http.Request, w *statusWriter, took time
 		attrs = append(attrs, slog.String("user_id", rq.caller.UserID))
 	}
 	rq.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// secretPaths are followed by a secret: the code of an invite link.
+var secretPaths = []string{"/api/v1/invite-links/", "/invite/"}
+
+// logPath is the path without the secret that it may have.
+func logPath(r *http.Request) string {
+	for _, p := range secretPaths {
+		if rest, ok := strings.CutPrefix(r.URL.Path, p); ok {
+			_, after, more := strings.Cut(rest, "/")
+			if more {
+				after = "/" + after
+			}
+			return p + "{code}" + after
+		}
+	}
+	return r.URL.Path
 }
 
 // requestID keeps the id of a proxy before us where it is a harmless one.

@@ -91,6 +91,8 @@ var referrals = []struct{ op, thing, query, body string }{
 	{"create-token", "groups/{id}", "", `{"name":"a","kind":"api","groups":[%q]}`},
 	{"create-token", "groups/{id}", "", `{"name":"a","kind":"worker","groups":[%q]}`},
 	{"create-token", "groups/{id}", "", `{"name":"a","kind":"device","groups":[%q]}`},
+	{"read-notifications", "notifications/{id}", "", `{"ids":[%q]}`},
+	{"set-notification-settings", "groups/{id}", "", `{"off":[{"group":%q,"types":["joined"]}]}`},
 }
 
 // TestSecrecyOfReferrals names foreign and unknown things in queries and bodies.

@@ -93,7 +93,7 @@ func newSite(t *testing.T, change ...func(*auth.Options, *httpapi.Deps)) *site {
 	}
 	s.audit = audit.NewService(audit.Options{Store: s.db, Retention: 24 * time.Hour, Now: s.clock.now, Log: log})
 	d := httpapi.Deps{
-		Log: log, Groups: groups.NewService(s.db, s.db, s.clock.now), Live: live.NewHub(live.DefaultTiming, nil), Audit: s.audit,
+		Log: log, Groups: groups.NewService(s.db, s.db, o.Throttle, s.clock.now), Live: live.NewHub(live.DefaultTiming, nil), Audit: s.audit,
 	}
 	for _, c := range change {
 		c(&o, &d)

@@ -23,6 +23,7 @@ import (
 	"github.com/firmlight/firmlight/internal/live"
 	"github.com/firmlight/firmlight/internal/notify"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
+	devsync "github.com/firmlight/firmlight/internal/sync"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
 	"github.com/firmlight/firmlight/protocol"
@@ -90,7 +91,7 @@ func newWorkshop(t *testing.T) *workshop {
 	if w.auth, err = auth.NewService(w.authWith); err != nil {
 		t.Fatal(err)
 	}
-	w.groups = groups.NewService(w.store, w.store, time.Now)
+	w.groups = groups.NewService(w.store, w.store, auth.NewThrottle(time.Now), time.Now)
 	w.audit = audit.NewService(audit.Options{Store: w.store, Retention: 24 * time.Hour, Now: w.auditTime, Log: log})
 	w.live = live.NewHub(live.DefaultTiming, nil)
 	w.notify = notify.New(notify.Options{Store: w.store.Notifications(), Groups: w.store, Live: w.live, Log: log})
@@ -108,7 +109,9 @@ func newWorkshop(t *testing.T) *workshop {
 	w.auth.OnRevoked(w.live.Revoke)
 	srv := httptest.NewServer(httpapi.New(httpapi.Deps{
 		Log: log, Auth: w.auth, Groups: w.groups, Tasks: w.tasks, Sessions: w.store.Sessions(), Workers: w.hub, Live: w.live,
-		Audit: w.audit, Notify: w.notify, AllowedOrigins: []string{allowedOrigin},
+		Devices:    devsync.NewService(devsync.Options{Store: w.store, Groups: w.groups, Roles: w.store, Now: time.Now}),
+		WebhookKey: func(group string) string { return "key of " + group },
+		Audit:      w.audit, Notify: w.notify, AllowedOrigins: []string{allowedOrigin},
 		Behind: func() time.Duration { return time.Duration(w.behind.Load()) },
 		Ready: func(ctx context.Context) error {
 			if w.unready.Load() {

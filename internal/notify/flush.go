@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/groups"
 )
 
@@ -45,7 +46,7 @@ func (s *Service) flush(ctx context.Context) {
 	if w.dropped > 0 {
 		s.Log.ErrorContext(ctx, "notifications dropped: too many wait for the store", "count", w.dropped)
 	}
-	f := &flushing{s: s, ctx: ctx, settings: map[string]Settings{}, names: map[string]string{}}
+	f := &flushing{s: s, ctx: ctx, settings: map[string]Settings{}, roles: map[string]map[string]auth.Role{}, names: map[string]string{}}
 	for _, e := range w.events {
 		f.expand(e)
 	}
@@ -68,8 +69,9 @@ func (s *Service) flush(ctx context.Context) {
 type flushing struct {
 	s        *Service
 	ctx      context.Context
-	settings map[string]Settings // by user
-	names    map[string]string   // of groups; empty: deleted
+	settings map[string]Settings             // by user
+	roles    map[string]map[string]auth.Role // by user and group
+	names    map[string]string               // of groups; empty: deleted
 	ready    []Notification
 	written  []Notification
 	failed   error
@@ -144,11 +146,11 @@ func (f *flushing) managers(group string) ([]string, error) {
 }
 
 // prepare makes a notification ready to be written, unless its user does not
-// want it, or its group is gone and took the task or device with it.
+// want it, or may not see the task or device any more: they left its group, or it is gone.
 func (f *flushing) prepare(n Notification) {
 	wanted, err := f.wanted(n)
 	if err == nil && wanted && (n.Task != nil || n.Device != nil) {
-		n.Group, err = f.group(n.Group.ID)
+		n.Group, err = f.group(n.To, n.Group.ID)
 		wanted = n.Group != nil
 	}
 	switch {
@@ -174,8 +176,17 @@ func (f *flushing) wanted(n Notification) (bool, error) {
 	return !set.off(n), nil
 }
 
-// group returns a group with its name, nil where it was deleted.
-func (f *flushing) group(id string) (*GroupRef, error) {
+// group returns a group with its name for a user who is in it, else nil: they
+// are not to learn of it any more, or it was deleted.
+func (f *flushing) group(user, id string) (*GroupRef, error) {
+	roles, ok := f.roles[user]
+	if !ok {
+		var err error
+		if roles, err = f.s.Groups.RolesOf(f.ctx, user); err != nil {
+			return &GroupRef{ID: id}, err
+		}
+		f.roles[user] = roles
+	}
 	name, ok := f.names[id]
 	if !ok {
 		g, err := f.s.Groups.GroupByID(f.ctx, id)
@@ -185,7 +196,7 @@ func (f *flushing) group(id string) (*GroupRef, error) {
 		name = g.Name
 		f.names[id] = name
 	}
-	if name == "" {
+	if name == "" || roles[id] == "" {
 		return nil, nil
 	}
 	return &GroupRef{id, name}, nil

@@ -94,6 +94,20 @@ func TestTasks(t *testing.T) {
 	})
 }
 
+// TestTasksOfALeftGroup: who is no longer in a group may not see how its tasks
+// end, nor what it is called by now.
+func TestTasksOfALeftGroup(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		f.TaskChanged(f.ended("zoe", tasks.Succeeded))
+		f.TaskChanged(f.ended("cora", tasks.Succeeded))
+		f.settle()
+		if got := f.of("zoe"); len(got) != 0 {
+			t.Errorf("told %+v", got)
+		}
+		f.one("cora")
+	})
+}
+
 // TestThousandsOfTasksAreOne: the first is told at once, the others cost one
 // write each half second, however many they are.
 func TestThousandsOfTasksAreOne(t *testing.T) {
@@ -331,22 +345,22 @@ func TestOnlyTheNewestStay(t *testing.T) {
 func TestOldOnesGo(t *testing.T) {
 	ctx := context.Background()
 	inBubble(t, func(f *fixture) {
-		invited := groups.Event{Type: groups.Invited, Group: f.group, Actor: ref("ben"), User: ref("zoe"), At: now()}
+		invited := groups.Event{Type: groups.Invited, Group: f.group, Actor: ref("ben"), User: ref("cora"), At: now()}
 		for range 2*notify.SweepPortion + 1 {
 			f.GroupChanged(invited)
 		}
-		f.TaskChanged(f.ended("zoe", tasks.Succeeded))
+		f.TaskChanged(f.ended("cora", tasks.Succeeded))
 		f.settle()
 		time.Sleep(notify.Keep - time.Hour) //nolint:forbidigo // of the bubble
-		f.TaskChanged(f.ended("zoe", tasks.Succeeded))
+		f.TaskChanged(f.ended("cora", tasks.Succeeded))
 		f.settle()
 		must(t, f.Sweep(ctx))
-		if n := len(f.of("zoe")); n != 2*notify.SweepPortion+2 {
+		if n := len(f.of("cora")); n != 2*notify.SweepPortion+2 {
 			f.Errorf("%d are left before their time", n)
 		}
 		time.Sleep(2 * time.Hour) //nolint:forbidigo // of the bubble
 		must(t, f.Sweep(ctx))
-		if n := f.one("zoe"); n.Count != 2 {
+		if n := f.one("cora"); n.Count != 2 {
 			f.Errorf("what changed yesterday: %+v", n)
 		}
 	})

@@ -1,6 +1,7 @@
 package devsync
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -72,20 +73,34 @@ func (s *Service) mayDecide(ctx context.Context, c auth.Caller, group string) er
 	return err
 }
 
-// List lists devices of one group, by id. Without states asked for, the active
-// ones; pending ones only for those who may let them in.
-func (s *Service) List(ctx context.Context, c auth.Caller, q DeviceQuery) ([]Device, error) {
+// List lists devices, by id and then group, after the one of q.After and q.Group:
+// those of the group named, else of all of the caller's. Without states asked
+// for, the active ones; pending ones only of groups where the caller may let them
+// in.
+func (s *Service) List(ctx context.Context, c auth.Caller, group string, q DeviceQuery) ([]Device, error) {
 	p := auth.View
 	if slices.Contains(q.States, Pending) {
 		p = auth.ManageSettings
 	}
-	if _, err := s.Groups.Authorize(ctx, c, q.Group, p); err != nil {
-		return nil, err
-	}
 	if len(q.States) == 0 {
 		q.States = []State{Active}
 	}
-	return s.Store.Devices(ctx, q)
+	in, err := s.groupsFor(ctx, c, group, p)
+	if err != nil {
+		return nil, err
+	}
+	var found []Device
+	for _, g := range in {
+		page := q
+		page.Group, page.Too = g, q.After != "" && g > q.Group
+		some, err := s.Store.Devices(ctx, page)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, some...)
+	}
+	slices.SortFunc(found, func(a, b Device) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Group, b.Group)) })
+	return found[:min(len(found), q.Limit)], nil
 }
 
 // Limits of what people say of a device (docs/http-api.md).

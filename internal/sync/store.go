@@ -67,6 +67,7 @@ type DeviceQuery struct {
 	States []State // none: all
 	Prefix string  // of the id
 	After  string  // device id of the page before
+	Too    bool    // the device After itself is wanted, too
 	Limit  int
 }
 

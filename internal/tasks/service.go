@@ -24,7 +24,8 @@ type Deps struct {
 	Kinds    map[string]workload.Kind // built-in kinds, for split and reduce
 	Server   string                   // id of this process
 	Logger   *slog.Logger
-	// Retention returns a group's own retention of payloads, nil for the default.
+	// Retention returns a group's own retention of payloads, nil for the default;
+	// a fault of kind NotFound for a group that is gone.
 	Retention func(ctx context.Context, group string) (*time.Duration, error)
 }
 

@@ -82,7 +82,27 @@ func (s *Service) submitPortion(ctx context.Context, user, group string, specs [
 		}
 	}
 	s.launch(ctx, inserted)
+	s.recall(ctx, group, out)
 	return out
+}
+
+// recall cancels what was submitted while its group was being deleted: the
+// deletion may have looked for tasks before these were there.
+func (s *Service) recall(ctx context.Context, group string, out []Outcome) {
+	ctx = context.WithoutCancel(ctx) // a caller that leaves does not leave them running
+	_, gone := s.Retention(ctx, group)
+	if fault.KindOf(gone) != fault.NotFound {
+		return
+	}
+	for i := range out {
+		if out[i].Err != nil {
+			continue
+		}
+		if _, err := s.Cancel(ctx, out[i].Task); err != nil && !errors.Is(err, errEnded) {
+			s.Logger.WarnContext(ctx, "task of a deleted group is left to its sweep", "task_id", out[i].Task.ID, "error", err)
+		}
+		out[i] = Outcome{Err: gone}
+	}
 }
 
 func failAll(out []Outcome, err error) []Outcome {

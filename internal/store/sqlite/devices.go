@@ -24,9 +24,9 @@ func (db *DB) Device(ctx context.Context, group, id string) (devsync.Device, err
 
 // Devices implements devsync.Store.
 func (db *DB) Devices(ctx context.Context, q devsync.DeviceQuery) ([]devsync.Device, error) {
-	return db.devices(ctx, `WHERE d.group_id = ?1 AND d.id > ?2 AND d.id >= ?3 AND (?3 = '' OR substr(d.id, 1, length(?3)) = ?3)
+	return db.devices(ctx, `WHERE d.group_id = ?1 AND d.id >= ?2 AND (?6 OR d.id > ?2) AND d.id >= ?3 AND (?3 = '' OR substr(d.id, 1, length(?3)) = ?3)
 		AND (json_array_length(?4) = 0 OR d.state IN (SELECT value FROM json_each(?4))) ORDER BY d.id LIMIT ?5`,
-		q.Group, q.After, q.Prefix, toJSON(unique(q.States)), q.Limit)
+		q.Group, q.After, q.Prefix, toJSON(unique(q.States)), q.Limit, q.Too)
 }
 
 func (db *DB) devices(ctx context.Context, where string, args ...any) ([]devsync.Device, error) {

@@ -42,12 +42,14 @@ func (db *DB) SessionByID(ctx context.Context, id string) (auth.Session, error) 
 	return found[0], nil
 }
 
+const loginsBefore = "WHERE user_id = ? AND expires_at > ? AND id < ? ORDER BY id DESC LIMIT ?"
+
 // Logins implements auth.SessionStore.
 func (db *DB) Logins(ctx context.Context, user string, now time.Time, before string, limit int) ([]auth.Session, error) {
 	if before == "" {
 		return db.logins(ctx, "WHERE user_id = ? AND expires_at > ? ORDER BY id DESC LIMIT ?", user, ms(now), limit)
 	}
-	return db.logins(ctx, "WHERE user_id = ? AND expires_at > ? AND id < ? ORDER BY id DESC LIMIT ?", user, ms(now), before, limit)
+	return db.logins(ctx, loginsBefore, user, ms(now), before, limit)
 }
 
 func (db *DB) logins(ctx context.Context, where string, args ...any) ([]auth.Session, error) {

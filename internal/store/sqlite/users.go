@@ -27,19 +27,19 @@ func (db *DB) InsertUser(ctx context.Context, u auth.User) error {
 
 // UserByID implements auth.UserStore.
 func (db *DB) UserByID(ctx context.Context, id string) (auth.User, error) {
-	return db.user(ctx, "id", id)
+	return db.user(ctx, "id = ?", id)
 }
 
 // UserByLogin implements auth.UserStore.
 func (db *DB) UserByLogin(ctx context.Context, login string) (auth.User, error) {
 	if strings.Contains(login, "@") {
-		return db.user(ctx, "email", login)
+		return db.user(ctx, "email = ? AND deleted_at = 0", login)
 	}
-	return db.user(ctx, "username", login)
+	return db.user(ctx, "username = ? AND deleted_at = 0", login)
 }
 
-func (db *DB) user(ctx context.Context, column, value string) (auth.User, error) {
-	found, err := db.users(ctx, "WHERE "+column+" = ?", value)
+func (db *DB) user(ctx context.Context, where, value string) (auth.User, error) {
+	found, err := db.users(ctx, "WHERE "+where, value)
 	if err == nil && len(found) == 0 {
 		err = auth.ErrNoUser
 	}
@@ -109,7 +109,8 @@ func usersWhere(q auth.UserQuery) *clause {
 	}
 	if q.Prefix != "" {
 		end := q.Prefix + "\U0010ffff"
-		c.add(" AND (username >= ? AND username < ? OR email >= ? AND email < ?)", q.Prefix, end, q.Prefix, end)
+		c.add(` AND id IN (SELECT id FROM users WHERE username >= ? AND username < ?
+			UNION SELECT id FROM users WHERE email >= ? AND email < ?)`, q.Prefix, end, q.Prefix, end)
 	}
 	c.add(" ORDER BY id LIMIT ?", q.Limit)
 	return c

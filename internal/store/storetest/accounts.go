@@ -122,10 +122,12 @@ func authDeleteUser(t *testing.T, s auth.Store) {
 	if got, err := s.UserByID(ctx, ada.ID); err != nil || got != want {
 		t.Errorf("left: %+v, %v, want %+v", got, err, want)
 	}
+	_, err := s.UserByLogin(ctx, "deleted-1")
+	wantErr(t, "login of a deleted one", err, auth.ErrNoUser)
 	again := newUser("ada") // name and email are free
 	insertUsers(t, s, &again)
 	wantErr(t, "twice", s.DeleteUser(ctx, ada.ID, "x", "x", clock), auth.ErrNoUser)
-	_, err := s.UpdateUser(ctx, ada.ID, auth.UserChange{Admin: ptr(true)}, clock)
+	_, err = s.UpdateUser(ctx, ada.ID, auth.UserChange{Admin: ptr(true)}, clock)
 	wantErr(t, "change of a deleted one", err, auth.ErrNoUser)
 	wantErr(t, "email of a deleted one", s.SetEmail(ctx, ada.ID, "x@example.org"), auth.ErrNoUser)
 }
