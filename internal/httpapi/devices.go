@@ -261,6 +261,10 @@ func (a *API) updateDevice(ctx context.Context, in *updateDeviceRequest) (*devic
 	d, err := a.deps.Devices.Update(ctx, caller(ctx), in.Group, in.ID, devsync.Change{
 		Name: in.Body.Name, Tags: in.Body.Tags, State: in.Body.State,
 	})
+	if err == nil {
+		noteTarget(ctx, "device", d.ID)
+		noteGroup(ctx, d.Group)
+	}
 	return &deviceAnswer{Body: ShowDevice(d)}, err
 }
 
