@@ -280,6 +280,9 @@ func endsThere(t *testing.T, here, there *App) {
 		{"disabled", true, true, func(t *testing.T, mine, _ login, _, _ token) {
 			here.must(t, root.Access, "PATCH", "/admin/users/"+mine.User.ID, map[string]bool{"disabled": true}, nil)
 		}},
+		{"deleted", true, true, func(t *testing.T, mine, _ login, _, _ token) {
+			here.must(t, mine.Access, "DELETE", "/me", map[string]string{"password": password}, nil)
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			name := strings.ReplaceAll(test.name, " ", "-")

@@ -17,7 +17,7 @@ func (f *fixture) join(owner auth.Caller, group string, user auth.Caller) {
 	f.t.Helper()
 	i, err := f.groups.Invite(ctx, owner, group, user.Username)
 	if err == nil {
-		err = f.groups.Answer(ctx, user, i.ID, true)
+		_, err = f.groups.Answer(ctx, user, i.ID, true)
 	}
 	if err != nil {
 		f.t.Fatal(err)

@@ -106,16 +106,20 @@ func (s *Service) Withdraw(ctx context.Context, c auth.Caller, group, invitation
 }
 
 // Answer makes the caller a member of the group they were invited to, or turns
-// the invitation down: ErrNoInvitation, ErrGroupFull, ErrTooManyGroups.
-func (s *Service) Answer(ctx context.Context, c auth.Caller, invitation string, accept bool) error {
+// the invitation down, and returns it: ErrNoInvitation, ErrGroupFull,
+// ErrTooManyGroups.
+func (s *Service) Answer(ctx context.Context, c auth.Caller, invitation string, accept bool) (Invitation, error) {
 	if c.Groups != nil {
-		return ErrNoInvitation
+		return Invitation{}, ErrNoInvitation
 	}
 	i, err := s.store.InvitationByID(ctx, invitation)
-	if err != nil {
-		return err
+	if err == nil && i.User != c.UserID { // nothing else may tell that it exists
+		err = ErrNoInvitation
 	}
-	return s.answer(ctx, c, i, accept)
+	if err != nil {
+		return Invitation{}, err
+	}
+	return i, s.answer(ctx, c, i, accept)
 }
 
 func (s *Service) answer(ctx context.Context, c auth.Caller, i Invitation, accept bool) error {

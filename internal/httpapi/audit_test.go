@@ -82,6 +82,9 @@ func (w *world) wantAudited(op operation, got answer) {
 			w.Errorf("%s: about %s %s in %s, and not about %s", got.what, e.TargetType, e.Target, e.Group, id)
 		}
 	}
+	if done && e.Group == "" && (strings.Contains(op.path, "/invitations/{id}") || op.id == "join-group") {
+		w.Errorf("%s: of no group in %+v", got.what, e)
+	}
 	text, err := json.Marshal(e)
 	must(w, text, err)
 	for _, secret := range append(slices.Collect(maps.Values(w.tokens)), password) {
@@ -197,8 +200,8 @@ func TestAuditFilters(t *testing.T) {
 	for query, want := range map[string][]string{
 		"actor=bob":                        {"list-audit not_admin", "update-group role_too_low", "accept-invitation ok", "register ok"},
 		"actor=" + bob.ID:                  {"list-audit not_admin", "update-group role_too_low", "accept-invitation ok", "register ok"},
-		"group=" + g:                       {"update-group role_too_low", "invite ok", "create-group ok"},
-		"group=" + g + "&outcome=ok":       {"invite ok", "create-group ok"},
+		"group=" + g:                       {"update-group role_too_low", "accept-invitation ok", "invite ok", "create-group ok"},
+		"group=" + g + "&outcome=ok":       {"accept-invitation ok", "invite ok", "create-group ok"},
 		"target=" + tok.ID:                 {"delete-token wrong_token_kind", "create-token ok"},
 		"outcome=refused&actor=ada":        {"update-group wrong_token_kind", "delete-token wrong_token_kind"},
 		"outcome=role_too_low":             {"update-group role_too_low"},

@@ -31,7 +31,7 @@ func TestOtherMethods(t *testing.T) {
 	s := newSite(t)
 	s.fails(http.StatusMethodNotAllowed, "method_not_allowed", "DELETE", "/api/v1/auth/login", nil)
 	r := s.send("POST", "/api/v1/me", nil)
-	if r.StatusCode != http.StatusMethodNotAllowed || r.Header.Get("Allow") != "GET, PATCH" {
+	if r.StatusCode != http.StatusMethodNotAllowed || r.Header.Get("Allow") != "GET, PATCH, DELETE" {
 		t.Errorf("%d, Allow %q", r.StatusCode, r.Header.Get("Allow"))
 	}
 }

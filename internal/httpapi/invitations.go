@@ -130,11 +130,17 @@ func (a *API) withdrawInvitation(ctx context.Context, in *withdrawRequest) (*str
 }
 
 func (a *API) acceptInvitation(ctx context.Context, in *IDRequest) (*struct{}, error) {
-	return nil, a.deps.Groups.Answer(ctx, caller(ctx), in.ID, true)
+	return nil, a.answer(ctx, in.ID, true)
 }
 
 func (a *API) declineInvitation(ctx context.Context, in *IDRequest) (*struct{}, error) {
-	return nil, a.deps.Groups.Answer(ctx, caller(ctx), in.ID, false)
+	return nil, a.answer(ctx, in.ID, false)
+}
+
+func (a *API) answer(ctx context.Context, invitation string, accept bool) error {
+	i, err := a.deps.Groups.Answer(ctx, caller(ctx), invitation, accept)
+	noteGroup(ctx, i.Group) // the invitation is gone by now
+	return err
 }
 
 type countAnswer struct {

@@ -52,6 +52,7 @@ get-me                  401  200      200    200    200  200   200   200   403  
 update-me               401  200      200    200    200  200   200   200   403    403    403      session
 change-password         401  204      204    204    204  204   204   204   403    403    403      session
 
+delete-me               401  204      204    204    204  204   204   409   403    403    403      session
 list-sessions           401  200      200    200    200  200   200   200   403    403    403      session
 end-session             401  404      404    204    404  404   404   404   403    403    403      session
 
@@ -129,7 +130,6 @@ ready                   200  200      200    200    200  200   200   200   200  
 GET:/api/openapi.json   200  200      200    200    200  200   200   200   200    200    200      public
 GET:/api/docs           200  200      200    200    200  200   200   200   200    200    200      public
 
-? DELETE:/api/v1/me                               401 204 204 204 204 204 204 409 403 403 403 session
 ? GET:/api/v1/workers                             401 200 200 200 200 200 200 200 403 403 200 tasks:read
 ? GET:/api/v1/workers/{id}                        401 404 404 200 404 404 404 404 403 403 404 tasks:read
 ? PATCH:/api/v1/workers/{id}                      401 404 404 200 404 404 404 404 403 403 404 tasks:write

@@ -137,7 +137,7 @@ var bodies = map[string]func(w *world) any{
 	"submit-tasks":                     func(*world) any { return map[string]any{"tasks": []any{map[string]any{"kind": "echo"}}} },
 	"cancel-tasks":                     func(*world) any { return map[string]any{"filter": map[string]any{}} },
 	"retry-tasks":                      func(*world) any { return map[string]any{"filter": map[string]any{}} },
-	"DELETE:/api/v1/me":                func(*world) any { return map[string]any{"password": password} },
+	"delete-me":                        func(*world) any { return map[string]any{"password": password} },
 	"update-member":                    func(*world) any { return map[string]any{"role": "viewer"} },
 	"create-invite-link":               func(*world) any { return map[string]any{} },
 	"PATCH:/api/v1/workers/{id}":       func(*world) any { return map[string]any{"paused": true} },
@@ -158,7 +158,7 @@ var bodies = map[string]func(w *world) any{
 func queue(w *world) any { return map[string]any{"group": w.thing("groups/{id}"), "kind": "echo"} }
 
 // endsPeople are the operations after which the caller has to be made anew.
-var endsPeople = map[string]bool{"logout": true, "logout-all": true, "DELETE:/api/v1/me": true}
+var endsPeople = map[string]bool{"logout": true, "logout-all": true, "delete-me": true}
 
 // endsGroups are those after which the group has other people, or others roles.
 var endsGroups = map[string]bool{"leave-group": true, "join-group": true, "accept-all-invitations": true}

@@ -3,6 +3,8 @@ package httpapi
 import (
 	"context"
 	"net/http"
+
+	"github.com/firmlight/firmlight/internal/groups"
 )
 
 func (a *API) meRoutes() {
@@ -17,6 +19,10 @@ func (a *API) meRoutes() {
 		method: http.MethodPut, path: path + "/password", id: "change-password", tag: tag,
 		summary: "Change your password; your other sessions end", access: session,
 	}, a.changePassword)
+	handle(a, route{
+		method: http.MethodDelete, path: path, id: "delete-me", tag: tag,
+		summary: "Delete your account; you leave your groups, and everything of yours that is connected is closed", access: session,
+	}, a.deleteMe)
 }
 
 type userAnswer struct{ Body User }
@@ -53,4 +59,21 @@ type passwordRequest struct {
 
 func (a *API) changePassword(ctx context.Context, in *passwordRequest) (*struct{}, error) {
 	return nil, a.deps.Auth.ChangePassword(ctx, caller(ctx), in.Body.OldPassword, in.Body.NewPassword, requestFrom(ctx).client())
+}
+
+type deleteMeRequest struct {
+	Body struct {
+		Password string `json:"password"`
+	}
+}
+
+func (a *API) deleteMe(ctx context.Context, in *deleteMeRequest) (*loggedOut, error) {
+	c := caller(ctx)
+	err := a.deps.Auth.DeleteMe(ctx, c, in.Body.Password, requestFrom(ctx).client(), func(ctx context.Context) error {
+		return a.deps.Groups.LeaveAll(ctx, groups.Ref{ID: c.UserID, Name: c.Username})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a.loggedOut(ctx), nil
 }

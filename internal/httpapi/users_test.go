@@ -189,3 +189,49 @@ func TestBadUserChanges(t *testing.T) {
 	}
 	s.fails(http.StatusBadRequest, "malformed", "PATCH", path, "{", root.as())
 }
+
+func TestDeleteMe(t *testing.T) {
+	s := newSite(t)
+	ada, bob := s.register("ada"), s.register("bob")
+	shared, own := s.group(ada, "shared"), s.group(ada, "own")
+	s.join(ada, shared, bob)
+	secret := s.token(ada, map[string]any{"kind": "api"}).Secret
+	const path = "/api/v1/me"
+	body := func(password string) map[string]string { return map[string]string{"password": password} }
+	s.fails(http.StatusForbidden, "wrong_password", "DELETE", path, body("wrong password"), ada.as())
+	s.fails(http.StatusForbidden, "wrong_token_kind", "DELETE", path, body(password), bearer(secret))
+	for body, fields := range map[string]string{`{}`: "body", `{"password":1}`: "body.password", `{"password":"x","sure":true}`: "body.sure"} {
+		if p := s.fails(http.StatusUnprocessableEntity, "invalid", "DELETE", path, body, ada.as()); p.fields() != fields {
+			t.Errorf("%s: fields %q", body, p.fields())
+		}
+	}
+	s.fails(http.StatusBadRequest, "malformed", "DELETE", path, "", ada.as())
+
+	r := s.ok(http.StatusNoContent, nil, "DELETE", path, body(password), ada.as(), with("Origin", "http://example.com"))
+	if c := r.Cookies(); len(c) != 1 || c[0].Value != "" || c[0].Expires.After(s.clock.now()) {
+		t.Errorf("the browser's cookie stays: %v", c)
+	}
+	for _, token := range []string{ada.Access, secret} {
+		s.fails(http.StatusUnauthorized, "unauthenticated", "GET", path, nil, bearer(token))
+	}
+	s.fails(http.StatusUnauthorized, "bad_credentials", "POST", "/api/v1/auth/login", map[string]string{"login": "ada", "password": password})
+	var g struct {
+		Role    string
+		Members int
+	}
+	s.ok(http.StatusOK, &g, "GET", "/api/v1/groups/"+shared, nil, bob.as())
+	if g.Role != "owner" || g.Members != 1 {
+		t.Errorf("the shared group: %+v", g)
+	}
+	again := s.register("ada")
+	s.fails(http.StatusNotFound, "group_not_found", "GET", "/api/v1/groups/"+own, nil, again.as())
+	s.fails(http.StatusNotFound, "user_not_found", "PATCH", "/api/v1/admin/users/"+ada.ID, map[string]bool{"disabled": false}, s.root().as())
+
+	root := s.root()
+	s.fails(http.StatusConflict, "last_admin", "DELETE", path, body(password), root.as())
+	s.ok(http.StatusOK, nil, "GET", path, nil, root.as())
+	for range 10 {
+		s.fails(http.StatusForbidden, "wrong_password", "DELETE", path, body("wrong password"), bob.as())
+	}
+	s.fails(http.StatusTooManyRequests, "too_many_attempts", "DELETE", path, body(password), bob.as())
+}

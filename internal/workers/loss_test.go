@@ -331,3 +331,46 @@ func TestStopWithoutStart(t *testing.T) {
 		t.Error("a stopped hub serves")
 	}
 }
+
+// TestWhoseLossIsNews: owners are told once of a worker that was lost, and not of
+// what they, or the worker, or a server did.
+func TestWhoseLossIsNews(t *testing.T) {
+	for name, tt := range map[string]struct {
+		end  func(w *world, c *client, welcome protocol.Welcome)
+		told int
+	}{
+		"connection broken": {func(_ *world, c *client, _ protocol.Welcome) { c.sock.cut() }, 1},
+		"silent":            {func(_ *world, c *client, _ protocol.Welcome) { c.mute() }, 1},
+		"left":              {func(_ *world, c *client, _ protocol.Welcome) { c.sock.leave(1000) }, 0},
+		"token revoked":     {func(w *world, _ *client, _ protocol.Welcome) { w.hub.Revoke("tok1") }, 0},
+		"was draining": {func(_ *world, c *client, _ protocol.Welcome) {
+			c.send(protocol.Bare{Type: protocol.TypeDrain})
+			pass(time.Second)
+			c.sock.cut()
+		}, 0},
+		"came back": {func(w *world, c *client, welcome protocol.Welcome) {
+			c.sock.cut()
+			pass(time.Second)
+			w.connect(again(welcome))
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			told := make(chan workers.Session, 10)
+			inBubble(t, func(t *testing.T, w *world) {
+				c, welcome := w.connect(hello())
+				tt.end(w, c, welcome)
+				pass(time.Minute)
+				synctest.Wait()
+				if len(told) != tt.told {
+					t.Fatalf("told %d times, want %d", len(told), tt.told)
+				}
+				if tt.told == 0 {
+					return
+				}
+				if s := <-told; s.Worker != welcome.Worker || s.Owner != "u1" || s.Name != "pc" {
+					t.Errorf("told of %+v", s)
+				}
+			}, func(o *workers.HubOptions) { o.OnLost = func(s workers.Session) { told <- s } })
+		})
+	}
+}
