@@ -166,6 +166,7 @@ func (a *App) wire(ctx context.Context) error {
 	a.hub = workers.NewHub(workers.HubOptions{
 		Store: a.sessions, Tasks: a.tasks, Server: a.id, Ping: a.cfg.WorkerPing, Timeout: a.cfg.WorkerTimeout,
 		Grace: a.cfg.WorkerGrace, Drain: a.cfg.ShutdownTimeout / 2, Logger: a.log,
+		Groups: a.auth.WorkerGroups,
 		OnChange: func(groups, kinds []string) {
 			a.dispatcher.Changed(groups, kinds)
 			a.live.WorkersChanged(groups, kinds)
@@ -173,6 +174,7 @@ func (a *App) wire(ctx context.Context) error {
 		OnResume: a.control.resumed, OnLost: a.workerLost,
 	})
 	a.control.hub, a.control.auth = a.hub, a.auth
+	a.groups.Listen(a.control)
 	a.auth.OnRevoked(a.hub.Revoke)
 	a.auth.OnRevoked(a.live.Revoke)
 	a.auth.OnRevokedHere(a.control.revoked)
@@ -192,8 +194,9 @@ func (a *App) wire(ctx context.Context) error {
 		Log: a.log, Auth: a.auth, Groups: a.groups, TrustedProxies: a.cfg.TrustedProxies,
 		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,
 		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live, Audit: a.audit, Notify: a.notify,
-		Ready:  a.ready,
-		Behind: func() time.Duration { return max(a.store.QueueDelay(), a.tasks.SubmitLag()) },
+		OwnWorkers: workers.NewService(a.store.Sessions(), a.store, a.control.refreshNow),
+		Ready:      a.ready,
+		Behind:     func() time.Duration { return max(a.store.QueueDelay(), a.tasks.SubmitLag()) },
 	})
 	a.stats = live.NewStats(a.live, a.api.LiveStats, live.StatsInterval, a.log)
 	return a.prepareAdmin(ctx)

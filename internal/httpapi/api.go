@@ -36,6 +36,7 @@ type Deps struct {
 	Tasks          *tasks.Service
 	Sessions       workers.Store // of workers, on every server
 	Workers        *workers.Hub
+	OwnWorkers     *workers.Service
 	Live           *live.Hub
 	Audit          *audit.Service
 	Notify         *notify.Service
@@ -89,6 +90,7 @@ func New(deps Deps) *API {
 	a.taskRoutes()
 	a.taskActionRoutes()
 	a.groupWorkRoutes()
+	a.ownWorkerRoutes()
 	a.socketRoutes()
 	a.auditRoutes()
 	a.healthRoutes()
