@@ -183,6 +183,8 @@ func (c *control) revoked(ids ...string) { c.publish(order{Revoked: ids}) }
 // it returns, and elsewhere.
 func (c *control) refreshNow(ctx context.Context, owner string) {
 	c.publish(order{Owner: owner})
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTime)
+	defer cancel()
 	c.refreshHere(ctx, owner)
 }
 

@@ -218,7 +218,7 @@ func (h *Hub) Serve(ctx context.Context, conn Conn, id Identity) {
 	if id.Alive != nil && fault.KindOf(id.Alive(ctx)) == fault.Unauthenticated {
 		h.Revoke(id.Token)
 	}
-	if err := h.refresh(ctx, p); err != nil { // what changed while it was opened
+	if _, err := h.refresh(ctx, p); err != nil { // what changed while it was opened
 		p.log.WarnContext(ctx, "settings not read again", "error", err)
 	}
 	p.read(rest)

@@ -78,7 +78,7 @@ func (h *Hub) keepTerms() {
 		case <-timer.C:
 		}
 		ctx, cancel := context.WithTimeout(h.stopping, refreshEvery)
-		if err := h.refresh(ctx, h.all()...); err != nil && h.stopping.Err() == nil {
+		if _, err := h.refresh(ctx, h.all()...); err != nil && h.stopping.Err() == nil {
 			h.log.WarnContext(ctx, "settings and memberships not read, will try again", "error", err)
 		}
 		cancel()
@@ -86,22 +86,34 @@ func (h *Hub) keepTerms() {
 }
 
 // Refresh puts in force at once what has changed of an owner's settings or
-// memberships. Errors are the store's; the next look at all sessions is near.
+// memberships, and waits until the store says so too. Errors are the store's; the
+// next look at all sessions is near.
 func (h *Hub) Refresh(ctx context.Context, owner string) error {
 	of := slices.DeleteFunc(h.all(), func(p *peer) bool { return p.ident.User != owner })
-	return h.refresh(ctx, of...)
+	saved, err := h.refresh(ctx, of...)
+	for p, done := range saved {
+		select {
+		case <-done:
+		case <-p.over:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return err
 }
 
 // refresh reads the terms of connections and puts them in force; what cannot be
-// read stays as it was, but the clock goes on.
-func (h *Hub) refresh(ctx context.Context, ps ...*peer) error {
+// read stays as it was, but the clock goes on. It returns the connections that
+// changed, each with what is closed once the store has it.
+func (h *Hub) refresh(ctx context.Context, ps ...*peer) (map[*peer]chan struct{}, error) {
 	if len(ps) == 0 {
-		return nil
+		return nil, nil
 	}
 	turn := h.turns.Add(1) // before reading: who reads later knows more
 	settings, member, err := h.readTerms(ctx, ps)
+	saved := make(map[*peer]chan struct{})
 	for _, p := range ps {
-		p.adapt(func(t *terms) {
+		done := p.adapt(func(t *terms) {
 			if err != nil || turn < t.turn {
 				return
 			}
@@ -110,8 +122,11 @@ func (h *Hub) refresh(ctx context.Context, ps ...*peer) error {
 				t.member = only(member[p.ident.User], p.ident.Limit)
 			}
 		})
+		if done != nil {
+			saved[p] = done
+		}
 	}
-	return err
+	return saved, err
 }
 
 func (h *Hub) readTerms(ctx context.Context, ps []*peer) (settings map[string]Settings, member map[string][]string, err error) {
@@ -131,8 +146,9 @@ func (h *Hub) readTerms(ctx context.Context, ps []*peer) (settings map[string]Se
 
 // adapt changes the terms and puts in force what follows from them. What runs
 // goes on, but the tasks of groups that are lost: they are taken back, and hold
-// their slots until the worker answers.
-func (p *peer) adapt(change func(*terms)) {
+// their slots until the worker answers. Where anything changed it returns what is
+// closed once that was saved, or could not be.
+func (p *peer) adapt(change func(*terms)) (saved chan struct{}) {
 	p.order.Lock()
 	p.mu.Lock()
 	change(&p.terms)
@@ -142,7 +158,7 @@ func (p *peer) adapt(change func(*terms)) {
 	if p.ended || sameGroups && before.Slots == now.Slots && slices.Equal(before.Kinds, now.Kinds) {
 		p.mu.Unlock()
 		p.order.Unlock()
-		return
+		return nil
 	}
 	p.session = now
 	lost := p.dropOthers(now.Groups)
@@ -158,8 +174,13 @@ func (p *peer) adapt(change func(*terms)) {
 		p.send(protocol.Cancel{Task: t.ID, Attempt: t.Attempt, Reason: protocol.CancelReassigned})
 		p.push(t.ID, 0, func(ctx context.Context) { p.takeBack(ctx, t) })
 	}
-	p.push("", 0, p.save)
+	saved = make(chan struct{})
+	p.push("", 0, func(ctx context.Context) {
+		p.save(ctx)
+		close(saved)
+	})
 	p.hub.changed(sorted(slices.Concat(before.Groups, now.Groups)), sorted(slices.Concat(before.Kinds, now.Kinds)))
+	return saved
 }
 
 // dropOthers drops the attempts for groups other than these and returns their
