@@ -211,7 +211,7 @@ type WorkerDay struct {
 // WorkerGroup names a group in a worker's history.
 type WorkerGroup struct {
 	ID   string `json:"id" format:"uuid"`
-	Name string `json:"name" doc:"Empty: there is no such group any more"`
+	Name string `json:"name" doc:"Empty: you are not in it any more, or it is gone"`
 }
 
 // WorkerMember names a user in a worker's history.

@@ -328,6 +328,12 @@ func TestWorkerHistory(t *testing.T) {
 	if got := into[struct{ Items []day }](ada.get("/api/v1/workers/"+w.workerAway(ada.id, "idle").ID+"/history"), http.StatusOK); got.Items == nil {
 		t.Error("no history is null")
 	}
+	// Who has left the group does not learn what it is called from now on.
+	ada.post("/api/v1/groups/"+group+"/leave", nil).want(http.StatusNoContent, "")
+	left := into[struct{ Items []day }](ada.get("/api/v1/workers/"+worker.ID+"/history"), http.StatusOK).Items
+	if len(left) != 2 || left[0].Group.ID != group || left[0].Group.Name != "" {
+		t.Errorf("history after leaving: %+v", left)
+	}
 	// Today's history of a forgotten worker is gone with it.
 	ada.do("DELETE", "/api/v1/workers/"+worker.ID, nil).want(http.StatusNoContent, "")
 	if rows, err := w.tasks.WorkerHistory(context.Background(), worker.ID, 30); err != nil || len(rows) > 0 {

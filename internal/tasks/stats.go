@@ -48,7 +48,7 @@ type MemberStats struct {
 type WorkerDay struct {
 	Day        time.Time // its start, UTC
 	Group      string
-	GroupName  string // read only; empty: there is no such group any more
+	GroupName  string // read only; empty: the owner is not in it any more, or it is gone
 	Member     string // who submitted
 	MemberName string // read only
 	Succeeded  int64

@@ -101,9 +101,12 @@ func (s *Sessions) RemoveWorker(ctx context.Context, owner, id string) error {
 
 const liveSession = "SELECT 1 FROM sessions WHERE owner = ? AND state IN ('connected', 'grace') AND worker = ?"
 
+// workerDays names only groups that the worker's owner is in.
 const workerDays = `SELECT d.day, d.group_id, coalesce(g.name, ''), d.member, coalesce(u.username, ''),
 	d.succeeded, d.failed, d.cancelled, d.run
-FROM worker_days d LEFT JOIN user_groups g ON g.id = d.group_id LEFT JOIN users u ON u.id = d.member
+FROM worker_days d LEFT JOIN workers w ON w.id = d.worker
+LEFT JOIN memberships m ON m.group_id = d.group_id AND m.user_id = w.owner
+LEFT JOIN user_groups g ON g.id = m.group_id LEFT JOIN users u ON u.id = d.member
 WHERE d.worker = ? AND d.day >= ? ORDER BY d.day DESC, d.group_id, d.member LIMIT ?`
 
 // WorkerDays implements tasks.StatsStore.
