@@ -2,19 +2,15 @@ package e2e
 
 import (
 	"bytes"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	_ "modernc.org/sqlite" // the driver, for asRole
 
 	"github.com/firmlight/firmlight/e2e/kit"
 )
@@ -126,15 +122,10 @@ func (p *person) admits(t *testing.T, group string, others ...*person) {
 	}
 }
 
-// asRole gives a person another role in the group. It writes into the database:
-// the API knows no way to it yet.
+// asRole gives a member of the group another role.
 func (s *site) asRole(t *testing.T, p *person, role string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(s.dir, "firmlight.db")+"?_pragma=busy_timeout(5000)")
-	must(t, err)
-	defer db.Close()
-	_, err = db.ExecContext(t.Context(), "UPDATE memberships SET role = ? WHERE user_id = ?", role, p.id)
-	must(t, err)
+	s.ada.do(t, "PATCH /groups/"+s.group+"/members/"+p.id, kv{"role": role}).want(t, 200, "")
 }
 
 // submit submits a task to the group, by default one that no worker takes.

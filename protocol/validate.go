@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // FieldError says that a message was understood but one of its fields cannot
@@ -53,8 +55,10 @@ var kindPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 // ValidKind says whether name can be the name of a kind.
 func ValidKind(name string) bool { return kindPattern.MatchString(name) }
 
-// Validate checks every field against section 2; errors are *FieldError.
+// Validate checks every field against section 2; errors are *FieldError. It
+// brings the name to Unicode NFC first, so that two spellings are one worker.
 func (h *Hello) Validate() error {
+	h.Name = norm.NFC.String(h.Name)
 	if err := checkText("name", h.Name, 1, MaxNameChars); err != nil {
 		return err
 	}

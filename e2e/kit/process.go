@@ -163,6 +163,9 @@ func StartServer(bin, dir string, env []string, log io.Writer) (*Server, error) 
 	return s, s.Restart()
 }
 
+// Dir is the server's data directory.
+func (s *Server) Dir() string { return s.dir }
+
 // Restart starts the server again, on the same address and data, after it ended.
 func (s *Server) Restart() error {
 	p, err := StartProcess(s.bin, nil, s.env, s.log)

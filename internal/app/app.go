@@ -146,6 +146,17 @@ func (a *App) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := a.wirePeople(secret); err != nil {
+		return err
+	}
+	a.wireDevices(secret)
+	a.wireWork()
+	a.wireAPI()
+	return a.prepareAdmin(ctx)
+}
+
+// wirePeople builds who is who, who works together, and who is told.
+func (a *App) wirePeople(secret []byte) (err error) {
 	attempts := throttle.New(a.redis.Client(), time.Now, a.log)
 	if a.auth, err = auth.NewService(auth.Options{
 		Store: a.store, Memberships: a.store, Throttle: attempts, Secret: secret,
@@ -162,7 +173,11 @@ func (a *App) wire(ctx context.Context) error {
 	a.live = live.NewHub(live.DefaultTiming, nil) // one server: SQLite is locked
 	a.notify = notify.New(notify.Options{Store: a.store.Notifications(), Groups: a.store, Live: a.live, Log: a.log})
 	a.groups.Listen(a.notify)
-	a.wireDevices(secret)
+	return nil
+}
+
+// wireWork builds what carries tasks to workers and back.
+func (a *App) wireWork() {
 	q := queue.New(a.redis, a.log)
 	a.control = newControl(a.redis.Client(), a.id, a.sessions, a.log)
 	a.tasks = tasks.NewService(tasks.Deps{
@@ -172,6 +187,7 @@ func (a *App) wire(ctx context.Context) error {
 	a.hub = workers.NewHub(workers.HubOptions{
 		Store: a.sessions, Tasks: a.tasks, Server: a.id, Ping: a.cfg.WorkerPing, Timeout: a.cfg.WorkerTimeout,
 		Grace: a.cfg.WorkerGrace, Drain: a.cfg.ShutdownTimeout / 2, Logger: a.log,
+		Groups: a.auth.WorkerGroups,
 		OnChange: func(groups, kinds []string) {
 			a.dispatcher.Changed(groups, kinds)
 			a.live.WorkersChanged(groups, kinds)
@@ -179,6 +195,7 @@ func (a *App) wire(ctx context.Context) error {
 		OnResume: a.control.resumed, OnLost: a.workerLost,
 	})
 	a.control.hub, a.control.auth = a.hub, a.auth
+	a.groups.Listen(a.control)
 	a.auth.OnRevoked(a.hub.Revoke)
 	a.auth.OnRevoked(a.live.Revoke)
 	a.auth.OnRevokedHere(a.control.revoked)
@@ -195,16 +212,20 @@ func (a *App) wire(ctx context.Context) error {
 	})
 	a.groups.Listen(a.failover)
 	a.groups.Listen(rights{a.live})
+}
+
+// wireAPI builds the face of all that.
+func (a *App) wireAPI() {
 	a.api = httpapi.New(httpapi.Deps{
 		Log: a.log, Auth: a.auth, Groups: a.groups, TrustedProxies: a.cfg.TrustedProxies,
 		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,
 		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live, Audit: a.audit, Notify: a.notify,
 		Devices: a.devices, WebhookKey: a.webhooks.Key,
-		Ready:  a.ready,
-		Behind: func() time.Duration { return max(a.store.QueueDelay(), a.tasks.SubmitLag()) },
+		OwnWorkers: workers.NewService(a.store.Sessions(), a.store, a.control.refreshNow),
+		Ready:      a.ready,
+		Behind:     func() time.Duration { return max(a.store.QueueDelay(), a.tasks.SubmitLag()) },
 	})
 	a.stats = live.NewStats(a.live, a.api.LiveStats, live.StatsInterval, a.log)
-	return a.prepareAdmin(ctx)
 }
 
 // ready reports what does not answer of store and Redis.

@@ -11,14 +11,15 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/firmlight/firmlight/internal/auth"
+	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
 )
 
 // control reaches worker sessions on whichever server they are: at once where
 // they are here, by Redis pub/sub otherwise. A message that is lost costs time
-// only: cancels and resumes are healed by cron, and each server asks the store
-// for revocations.
+// only: cancels and resumes are healed by cron, refreshes by the hub, and each
+// server asks the store for revocations.
 type control struct {
 	redis    redis.UniversalClient
 	server   string
@@ -27,13 +28,17 @@ type control struct {
 	hub      *workers.Hub  // set before Start
 	auth     *auth.Service // the same
 	out      chan order    // to the other servers; full: dropped
+	owners   chan string   // of workers, to refresh here; full: dropped
 
 	mu     sync.Mutex // guards cancel
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
 
-var _ tasks.Workers = (*control)(nil)
+var (
+	_ tasks.Workers = (*control)(nil)
+	_ groups.Events = (*control)(nil)
+)
 
 const (
 	controlChannel = "firmlight:control"
@@ -41,8 +46,8 @@ const (
 	maxOrders      = 1024 // that wait for Redis
 )
 
-// order is one message to the other servers. One field of Cancel, Session and
-// Revoked is set.
+// order is one message to the other servers. One field of Cancel, Session,
+// Revoked and Owner is set.
 type order struct {
 	From    string     `json:"from"`
 	Cancel  tasks.Task `json:"cancel,omitzero"`
@@ -50,10 +55,14 @@ type order struct {
 	Session string     `json:"session,omitempty"` // resumed elsewhere, with this epoch
 	Epoch   int64      `json:"epoch,omitempty"`
 	Revoked []string   `json:"revoked,omitempty"` // sessions, tokens and users
+	Owner   string     `json:"owner,omitempty"`   // of workers: settings or memberships have changed
 }
 
 func newControl(c redis.UniversalClient, server string, sessions workers.Store, log *slog.Logger) *control {
-	return &control{redis: c, server: server, sessions: sessions, log: log, out: make(chan order, maxOrders)}
+	return &control{
+		redis: c, server: server, sessions: sessions, log: log,
+		out: make(chan order, maxOrders), owners: make(chan string, maxOrders),
+	}
 }
 
 // Start listens and speaks to the other servers.
@@ -69,6 +78,16 @@ func (c *control) Start(ctx context.Context) error {
 				return
 			case o := <-c.out:
 				c.send(ctx, o)
+			}
+		}
+	})
+	c.wg.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case owner := <-c.owners:
+				c.refreshHere(ctx, owner)
 			}
 		}
 	})
@@ -117,6 +136,8 @@ func (c *control) obey(ctx context.Context, payload string) {
 		c.hub.Evict(o.Session, o.Epoch)
 	case len(o.Revoked) > 0:
 		c.auth.Revoked(o.Revoked...)
+	case o.Owner != "":
+		c.queueRefresh(o.Owner)
 	}
 }
 
@@ -157,6 +178,45 @@ func (c *control) resumed(session string, epoch int64) {
 
 // revoked tells the other servers what ended here.
 func (c *control) revoked(ids ...string) { c.publish(order{Revoked: ids}) }
+
+// refreshNow puts what an owner decided about their workers in force here, before
+// it returns, and elsewhere.
+func (c *control) refreshNow(ctx context.Context, owner string) {
+	c.publish(order{Owner: owner})
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTime)
+	defer cancel()
+	c.refreshHere(ctx, owner)
+}
+
+// refreshOwner does the same without waiting.
+func (c *control) refreshOwner(owner string) {
+	c.publish(order{Owner: owner})
+	c.queueRefresh(owner)
+}
+
+func (c *control) queueRefresh(owner string) {
+	select {
+	case c.owners <- owner:
+	default:
+		c.log.Warn("workers not refreshed: too many owners wait; the hub heals it")
+	}
+}
+
+func (c *control) refreshHere(ctx context.Context, owner string) {
+	if err := c.hub.Refresh(ctx, owner); err != nil && ctx.Err() == nil {
+		c.log.WarnContext(ctx, "workers not refreshed; the hub heals it", "error", err)
+	}
+}
+
+// GroupChanged implements groups.Events: who came, went or changed roles may run
+// workers for other groups now.
+func (c *control) GroupChanged(e groups.Event) {
+	for _, user := range slices.Concat(e.Members, []string{e.User.ID}) {
+		if user != "" {
+			c.refreshOwner(user)
+		}
+	}
+}
 
 // Connected returns the ids of the workers connected for a group and kind.
 func (c *control) Connected(ctx context.Context, group, kind string) ([]string, error) {

@@ -28,6 +28,8 @@ type Memberships interface {
 	RolesOf(ctx context.Context, user string) (map[string]Role, error)
 	// GroupCounts returns in how many groups each of the users is.
 	GroupCounts(ctx context.Context, users []string) (map[string]int, error)
+	// RolesOfEach returns the same of several users, by user id.
+	RolesOfEach(ctx context.Context, users ...string) (map[string]map[string]Role, error)
 }
 
 // Options is what a Service needs; everything is required.

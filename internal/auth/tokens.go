@@ -162,6 +162,7 @@ type Identity struct {
 	Username  string
 	TokenID   string
 	Groups    []string  // sorted; where the user's role lets them run workers
+	Limit     []string  // groups that the token is for; nil: every one of the user
 	ExpiresAt time.Time // of the token; zero: never
 }
 
@@ -185,7 +186,7 @@ func (s *Service) WorkerIdentity(ctx context.Context, bearer string) (Identity, 
 	if err != nil {
 		return Identity{}, err
 	}
-	id := Identity{User: c.UserID, Username: c.Username, TokenID: c.TokenID, ExpiresAt: c.ExpiresAt}
+	id := Identity{User: c.UserID, Username: c.Username, TokenID: c.TokenID, Limit: c.Groups, ExpiresAt: c.ExpiresAt}
 	for g, role := range roles {
 		if role.May(RunWorkers) && c.Reaches(g) {
 			id.Groups = append(id.Groups, g)
@@ -193,6 +194,23 @@ func (s *Service) WorkerIdentity(ctx context.Context, bearer string) (Identity, 
 	}
 	slices.Sort(id.Groups)
 	return id, nil
+}
+
+// WorkerGroups returns the groups in which each of these users may run workers.
+func (s *Service) WorkerGroups(ctx context.Context, users ...string) (map[string][]string, error) {
+	roles, err := s.opt.Memberships.RolesOfEach(ctx, users...)
+	if err != nil {
+		return nil, err
+	}
+	groups := make(map[string][]string, len(roles))
+	for user, of := range roles {
+		for g, role := range of {
+			if role.May(RunWorkers) {
+				groups[user] = append(groups[user], g)
+			}
+		}
+	}
+	return groups, nil
 }
 
 // cacheTTL is how long an answer about a token may be used again: a revoked one

@@ -37,6 +37,7 @@ type Deps struct {
 	Tasks          *tasks.Service
 	Sessions       workers.Store // of workers, on every server
 	Workers        *workers.Hub
+	OwnWorkers     *workers.Service
 	Live           *live.Hub
 	Devices        *devsync.Service
 	WebhookKey     func(group string) string // with which a group's webhooks are signed
@@ -92,6 +93,7 @@ func New(deps Deps) *API {
 	a.taskRoutes()
 	a.taskActionRoutes()
 	a.groupWorkRoutes()
+	a.ownWorkerRoutes()
 	a.socketRoutes()
 	a.ingestRoutes()
 	a.deviceRoutes()

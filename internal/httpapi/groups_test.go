@@ -9,6 +9,7 @@ import (
 type group struct {
 	ID, Name, Description, Role string
 	Members                     int
+	Starred                     bool
 	ResultRetentionS            *int   `json:"result_retention_s"`
 	CreatedAt                   string `json:"created_at"`
 }

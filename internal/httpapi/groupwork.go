@@ -68,10 +68,7 @@ func (a *API) listWorkers(ctx context.Context, in *listOfGroupRequest) (*workerL
 
 // workersOf joins the sessions of each worker, sorted by id.
 func workersOf(sessions []workers.Session, owned []tasks.Owned) []Worker {
-	running := make(map[string]int)
-	for _, o := range owned {
-		running[o.Session] += o.Tasks
-	}
+	running := runningOf(owned)
 	byID := make(map[string]*Worker)
 	for _, s := range sessions {
 		w := byID[s.Worker]

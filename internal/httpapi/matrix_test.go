@@ -130,11 +130,11 @@ ready                   200  200      200    200    200  200   200   200   200  
 GET:/api/openapi.json   200  200      200    200    200  200   200   200   200    200    200      public
 GET:/api/docs           200  200      200    200    200  200   200   200   200    200    200      public
 
-? GET:/api/v1/workers                             401 200 200 200 200 200 200 200 403 403 200 tasks:read
-? GET:/api/v1/workers/{id}                        401 404 404 200 404 404 404 404 403 403 404 tasks:read
-? PATCH:/api/v1/workers/{id}                      401 404 404 200 404 404 404 404 403 403 404 tasks:write
-? DELETE:/api/v1/workers/{id}                     401 404 404 204 404 404 404 404 403 403 404 tasks:write
-? GET:/api/v1/workers/{id}/history                401 404 404 200 404 404 404 404 403 403 404 tasks:read
+list-own-workers        401 200 200 200 200 200 200 200 403 403 200 tasks:read
+get-own-worker          401 404 404 200 404 404 404 404 403 403 404 tasks:read
+update-own-worker       401 404 404 200 404 404 404 404 403 403 404 tasks:write
+forget-own-worker       401 404 404 204 404 404 404 404 403 403 404 tasks:write
+get-own-worker-history  401 404 404 200 404 404 404 404 403 403 404 tasks:read
 list-notifications      401  200      200    200    200  200   200   200   403    403    403      session
 read-notifications      401  200      200    200    200  200   200   200   403    403    403      session
 delete-notification     401  404      404    204    404  404   404   404   403    403    403      session

@@ -46,6 +46,7 @@ var things = map[string]func(w *world) string{
 		i, err := w.groups.Invite(w.Context(), auth.Caller{UserID: owner.id}, owner.group(), w.person("stranger").name)
 		return must(w, i, err).ID
 	},
+	"workers/{id}": func(w *world) string { return w.workerAway(w.person("member").id, w.newName("box")).ID },
 	"retry-task": func(w *world) string {
 		id := w.newTask(`{"kind":"echo"}`)
 		w.person("member").post("/api/v1/tasks/"+id+"/cancel", nil).want(http.StatusOK, "")
@@ -140,7 +141,7 @@ var bodies = map[string]func(w *world) any{
 	"delete-me":                        func(*world) any { return map[string]any{"password": password} },
 	"update-member":                    func(*world) any { return map[string]any{"role": "viewer"} },
 	"create-invite-link":               func(*world) any { return map[string]any{} },
-	"PATCH:/api/v1/workers/{id}":       func(*world) any { return map[string]any{"paused": true} },
+	"update-own-worker":                func(*world) any { return map[string]any{"paused": true} },
 	"read-notifications":               func(*world) any { return map[string]any{"all": true} },
 	"set-notification-settings":        func(*world) any { return map[string]any{"off": []any{}} },
 	"POST:/api/v1/admin/queues:pause":  queue,

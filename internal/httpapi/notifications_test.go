@@ -345,3 +345,19 @@ func TestNotificationSettings(t *testing.T) {
 		t.Errorf("the list: %s", got)
 	}
 }
+
+func TestNotificationsGoWithTheAccount(t *testing.T) {
+	w := newWorkshop(t)
+	ada, ben := w.someone("ada"), w.someone("ben")
+	in := ben.inbox()
+	ada.post("/api/v1/groups/"+ada.group()+"/invitations", map[string]string{"username": "ben"}).want(http.StatusCreated, "")
+	in.next()
+	ben.do(http.MethodPut, notificationsPath+"/settings", `{"off":[{"group":null,"types":["left"]}]}`).want(http.StatusOK, "")
+	ben.do(http.MethodDelete, "/api/v1/me", map[string]string{"password": "correct horse"}).want(http.StatusNoContent, "")
+	if unread, all, err := w.store.Notifications().Count(t.Context(), ben.id); unread != 0 || all != 0 || err != nil {
+		t.Errorf("%d of %d unread are left, %v", unread, all, err)
+	}
+	if set, err := w.store.Notifications().Settings(t.Context(), ben.id); len(set) != 0 || err != nil {
+		t.Errorf("settings are left: %+v, %v", set, err)
+	}
+}

@@ -182,3 +182,21 @@ func TestSecrecyOfTopics(t *testing.T) {
 		}
 	}
 }
+
+// TestDeletedAccountKeepsNoNotifications: what a user was told goes with them.
+func TestDeletedAccountKeepsNoNotifications(t *testing.T) {
+	w := newWorld(t)
+	w.thing("notifications/{id}")
+	member := w.person("member")
+	count := func() int {
+		_, all, err := w.store.Notifications().Count(t.Context(), member.id)
+		return must(w, all, err)
+	}
+	if count() == 0 {
+		t.Fatal("there was none")
+	}
+	member.do(http.MethodDelete, "/api/v1/me", map[string]any{"password": password}).want(http.StatusNoContent, "")
+	if n := count(); n != 0 {
+		t.Errorf("%d are left", n)
+	}
+}

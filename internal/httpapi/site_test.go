@@ -19,6 +19,7 @@ import (
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/httpapi"
 	"github.com/firmlight/firmlight/internal/live"
+	"github.com/firmlight/firmlight/internal/notify"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
 )
 
@@ -92,8 +93,10 @@ func newSite(t *testing.T, change ...func(*auth.Options, *httpapi.Deps)) *site {
 		Now: s.clock.now, Log: log,
 	}
 	s.audit = audit.NewService(audit.Options{Store: s.db, Retention: 24 * time.Hour, Now: s.clock.now, Log: log})
+	hub := live.NewHub(live.DefaultTiming, nil)
 	d := httpapi.Deps{
-		Log: log, Groups: groups.NewService(s.db, s.db, o.Throttle, s.clock.now), Live: live.NewHub(live.DefaultTiming, nil), Audit: s.audit,
+		Log: log, Groups: groups.NewService(s.db, s.db, o.Throttle, s.clock.now), Live: hub, Audit: s.audit,
+		Notify: notify.New(notify.Options{Store: s.db.Notifications(), Groups: s.db, Live: hub, Log: log}),
 	}
 	for _, c := range change {
 		c(&o, &d)

@@ -62,7 +62,7 @@ func (a *API) serveWorker(w http.ResponseWriter, r *http.Request) error {
 	// The handler returns, so that net/http frees what it keeps for a request.
 	//nolint:gosec // the hub ends the connection, not the request
 	go a.deps.Workers.Serve(context.Background(), conn, workers.Identity{
-		User: who.User, Username: who.Username, Token: who.TokenID, Groups: who.Groups, ExpiresAt: who.ExpiresAt,
+		User: who.User, Username: who.Username, Token: who.TokenID, Groups: who.Groups, Limit: who.Limit, ExpiresAt: who.ExpiresAt,
 		Alive: func(ctx context.Context) error {
 			_, err := a.deps.Auth.WorkerIdentity(ctx, token)
 			return err

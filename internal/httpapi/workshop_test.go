@@ -104,10 +104,16 @@ func newWorkshop(t *testing.T) *workshop {
 	w.hub = workers.NewHub(workers.HubOptions{
 		Store: w.store.Sessions(), Tasks: w.tasks, Server: "server", Grace: 50 * time.Millisecond, Drain: time.Millisecond, Logger: log,
 		OnLost: func(s workers.Session) { w.notify.WorkerLost(s.Owner, s.Worker, s.Name) },
+		Groups: w.auth.WorkerGroups,
 	})
 	w.auth.OnRevoked(w.hub.Revoke)
 	w.auth.OnRevoked(w.live.Revoke)
 	srv := httptest.NewServer(httpapi.New(httpapi.Deps{
+		OwnWorkers: workers.NewService(w.store.Sessions(), w.store, func(ctx context.Context, owner string) {
+			if err := w.hub.Refresh(ctx, owner); err != nil {
+				t.Error(err)
+			}
+		}),
 		Log: log, Auth: w.auth, Groups: w.groups, Tasks: w.tasks, Sessions: w.store.Sessions(), Workers: w.hub, Live: w.live,
 		Devices:    devsync.NewService(devsync.Options{Store: w.store, Groups: w.groups, Roles: w.store, Now: time.Now}),
 		WebhookKey: func(group string) string { return "key of " + group },

@@ -58,6 +58,10 @@ func (s *Service) lose(ctx context.Context, lost Task, l Loss) error {
 	return ignoreNotFound(err)
 }
 
+// TakeBack queues one attempt again that its worker is not to go on with, unless
+// it has ended or somebody else owns it.
+func (s *Service) TakeBack(ctx context.Context, t Task, l Loss) error { return s.lose(ctx, t, l) }
+
 // Result ends an attempt as its worker says. An error means that the store is
 // away: the worker gets no ack and sends the result again.
 func (s *Service) Result(ctx context.Context, own Task, r protocol.Result) (protocol.Ack, error) {

@@ -127,6 +127,16 @@ func (s *Service) Timeline(ctx context.Context, t Task) ([]Entry, error) {
 	return es, nil
 }
 
+// MaxWorkerDays is how many rows of a worker's history are shown at most, the newest.
+const MaxWorkerDays = 10_000
+
+// WorkerHistory returns what a worker did today and on the days before, newest
+// first: so many days (UTC), at most MaxWorkerDays rows.
+func (s *Service) WorkerHistory(ctx context.Context, worker string, days int) ([]WorkerDay, error) {
+	const day = 24 * time.Hour
+	return s.Counts.WorkerDays(ctx, worker, now().Truncate(day).Add(-time.Duration(days-1)*day), MaxWorkerDays)
+}
+
 // GroupStats are a group's figures over a window.
 type GroupStats struct {
 	Counts  map[Status]int // unfinished ones now; ended ones in the window

@@ -10,6 +10,8 @@ import (
 type Count struct {
 	Group  string
 	Member string // who ran its last attempt; empty where it ended waiting
+	Worker string // id: which worker did
+	By     string // who submitted it
 	Hour   time.Time
 	Status Status
 	Run    time.Duration // of the last attempt
@@ -23,9 +25,9 @@ func CountOf(t Task) (Count, bool) {
 	if !t.Status.Ended() || t.IsParent() {
 		return Count{}, false
 	}
-	c := Count{Group: t.Group, Hour: t.FinishedAt.Truncate(time.Hour), Status: t.Status}
+	c := Count{Group: t.Group, By: t.CreatedBy, Hour: t.FinishedAt.Truncate(time.Hour), Status: t.Status}
 	if t.startedSinceDue() { // else what it carries is of an attempt that was left behind
-		c.Member, c.Ran = t.RunBy, true
+		c.Member, c.Worker, c.Ran = t.RunBy, t.Worker, true
 		c.Run = t.FinishedAt.Sub(t.StartedAt)
 		c.Wait = t.StartedAt.Sub(t.RunAt)
 	}
@@ -39,6 +41,20 @@ type MemberStats struct {
 	Failed    int64
 	Cancelled int64
 	Run       time.Duration
+}
+
+// WorkerDay is what a worker did on one day for one member of one group, as far
+// as it ended there.
+type WorkerDay struct {
+	Day        time.Time // its start, UTC
+	Group      string
+	GroupName  string // read only; empty: the owner is not in it any more, or it is gone
+	Member     string // who submitted
+	MemberName string // read only
+	Succeeded  int64
+	Failed     int64
+	Cancelled  int64
+	Run        time.Duration
 }
 
 // Histogram counts durations in buckets that grow by a quarter, so that a

@@ -115,4 +115,7 @@ type StatsStore interface {
 	Stats(ctx context.Context, group string, since time.Time) ([]MemberStats, Histograms, error)
 	// Depth counts a group's tasks that are not finished, by status.
 	Depth(ctx context.Context, group string) (map[Status]int, error)
+	// WorkerDays lists what a worker did since the start of a day, the newest day
+	// first, then by group and member; at most limit.
+	WorkerDays(ctx context.Context, worker string, since time.Time, limit int) ([]WorkerDay, error)
 }

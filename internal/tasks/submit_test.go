@@ -1,10 +1,14 @@
 package tasks_test
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/internal/tasks"
 )
 
@@ -86,5 +90,34 @@ func TestSubmitLagCountsThePush(t *testing.T) {
 	f.submit(t, tasks.Spec{Kind: "k"})
 	if lag := f.SubmitLag(); lag < wait {
 		t.Errorf("%s after a push that took %s", lag, wait)
+	}
+}
+
+// TestSubmitToAGroupThatIsBeingDeleted: what was inserted after the deletion had
+// looked for tasks does not live, and its submitter hears that the group is gone.
+func TestSubmitToAGroupThatIsBeingDeleted(t *testing.T) {
+	f := newFixture(t)
+	gone := fault.New(fault.NotFound, "group_not_found", "There is no such group.")
+	asked := 0
+	f.Retention = func(context.Context, string) (*time.Duration, error) {
+		if asked++; asked == 1 {
+			return nil, nil // it was there when the submit began
+		}
+		return nil, gone
+	}
+	parts := []json.RawMessage{[]byte(`1`), []byte(`2`)}
+	for i, o := range f.Submit(t.Context(), "user", "group", []tasks.Spec{{Kind: "k"}, {Kind: "k", Inputs: parts}, {}}) {
+		if bad := i == 2; bad != (fault.KindOf(o.Err) == fault.Invalid) || !bad && !errors.Is(o.Err, gone) {
+			t.Errorf("%d: %+v", i, o)
+		}
+	}
+	ts, _, err := f.List(t.Context(), tasks.ListFilter{Group: "group"}, "", 10)
+	if err != nil || len(ts) != 2 {
+		t.Fatalf("%d tasks, %v", len(ts), err)
+	}
+	for _, task := range ts {
+		if task.Status != tasks.Cancelled {
+			t.Errorf("lives on: %+v", task)
+		}
 	}
 }

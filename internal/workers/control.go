@@ -87,39 +87,6 @@ func (h *Hub) Cancel(t tasks.Task, reason string) bool {
 	return true
 }
 
-// SetGroups changes the groups a session works for. The running tasks of those
-// it lost are returned, for the caller to take back (reason reassigned).
-func (h *Hub) SetGroups(session string, groups []string) []tasks.Task {
-	p := h.peer(session)
-	if p == nil {
-		return nil
-	}
-	groups = sorted(groups)
-	p.order.Lock()
-	p.mu.Lock()
-	before := p.session.Groups
-	if p.ended || slices.Equal(before, groups) {
-		p.mu.Unlock()
-		p.order.Unlock()
-		return nil
-	}
-	p.session.Groups = groups
-	var lost []tasks.Task
-	for _, a := range p.attempts {
-		if !a.dropped && !slices.Contains(groups, a.task.Group) {
-			lost = append(lost, a.task)
-		}
-	}
-	p.mu.Unlock()
-	h.sched.setGroups(p.seat, groups)
-	result, start := p.out.push(protocol.Encode(protocol.Groups{Groups: groups}))
-	p.order.Unlock()
-	p.sent(result, start)
-	p.push("", 0, p.save)
-	h.changed(sorted(slices.Concat(before, groups)), p.kinds)
-	return lost
-}
-
 // Revoke closes the connections of tokens and users, by id, with CloseUnauthorized.
 func (h *Hub) Revoke(ids ...string) {
 	for _, p := range h.all() {

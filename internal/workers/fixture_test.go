@@ -22,6 +22,7 @@ type domain struct {
 	mu       sync.Mutex
 	owners   map[protocol.AttemptRef]tasks.Task
 	accepted map[protocol.AttemptRef]bool
+	taken    []string // back, with the reason
 	said     []string // progress, logs, checkpoints and results, in order
 	away     error    // what every call that writes answers, if set
 
@@ -143,7 +144,7 @@ func (d *domain) Resume(_ context.Context, session, server string, epoch int64, 
 				dropped = append(dropped, ref)
 				continue
 			}
-			t = tasks.Task{ID: ref.Task, Attempt: ref.Attempt, Session: session}
+			t = tasks.Task{ID: ref.Task, Attempt: ref.Attempt, Session: session, Group: "g1"}
 		} else {
 			t.Epoch, t.Server = epoch, server
 			d.owners[ref] = t
@@ -163,6 +164,42 @@ func (d *domain) Lost(_ context.Context, session string, l tasks.Loss) error {
 	}
 	d.lost <- loss{session, l, time.Now()}
 	return nil
+}
+
+func (d *domain) TakeBack(_ context.Context, t tasks.Task, l tasks.Loss) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.away != nil {
+		return d.away
+	}
+	if d.owners[ref(t)].Session == t.Session {
+		delete(d.owners, ref(t))
+		d.taken = append(d.taken, t.ID+": "+l.Reason)
+	}
+	return nil
+}
+
+// membership is in which groups everybody may run workers.
+type membership struct {
+	mu     sync.Mutex
+	groups []string
+	err    error
+}
+
+func (m *membership) set(groups ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.groups = groups
+}
+
+func (m *membership) of(_ context.Context, users ...string) (map[string][]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := make(map[string][]string, len(users))
+	for _, u := range users {
+		all[u] = slices.Clone(m.groups)
+	}
+	return all, m.err
 }
 
 // pipe is a Conn in memory.

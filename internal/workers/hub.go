@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/firmlight/firmlight/internal/fault"
@@ -27,6 +28,8 @@ type Tasks interface {
 	Resume(ctx context.Context, session, server string, epoch int64, running []protocol.AttemptRef) (resumed []tasks.Task, dropped []protocol.AttemptRef, err error)
 	// Lost takes back every task of a session that is lost in the store.
 	Lost(ctx context.Context, session string, l tasks.Loss) error
+	// TakeBack queues one attempt again, unless it has ended.
+	TakeBack(ctx context.Context, t tasks.Task, l tasks.Loss) error
 }
 
 // Defaults of HubOptions, and times that have no option. The server pings more
@@ -51,6 +54,9 @@ type HubOptions struct {
 	Store  Store
 	Tasks  Tasks
 	Server string // id of this server
+	// Groups returns in which groups each of these users may run workers now.
+	// Nil: as Identity says.
+	Groups func(ctx context.Context, users ...string) (map[string][]string, error)
 
 	Ping, Timeout, Grace time.Duration
 	Drain                time.Duration // how long Stop waits for busy sessions
@@ -73,7 +79,8 @@ type Identity struct {
 	User      string // owner of the worker
 	Username  string
 	Token     string    // token id
-	Groups    []string  // the token's groups that the user is a member of now
+	Groups    []string  // the token's groups that the user may run workers in now
+	Limit     []string  // the groups that the token is for; nil: every one of the user
 	ExpiresAt time.Time // zero: never
 	// Alive returns a fault of kind Unauthenticated once the token was revoked. It
 	// is asked when the session is known here, so that a Revoke which came
@@ -90,7 +97,8 @@ type Hub struct {
 	o     HubOptions
 	log   *slog.Logger
 	sched *scheduler
-	began time.Time // what peer.heard counts from
+	began time.Time     // what peer.heard counts from
+	turns atomic.Uint64 // of refresh: orders what was read
 
 	life     context.Context // of work for sessions; ends at the end of Stop
 	end      context.CancelFunc
@@ -142,7 +150,9 @@ func NewHub(o HubOptions) *Hub {
 func (h *Hub) Start(context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.open = h.stopping.Err() == nil
+	if h.open = h.stopping.Err() == nil; h.open {
+		h.wg.Go(h.keepTerms)
+	}
 	return nil
 }
 
@@ -207,6 +217,9 @@ func (h *Hub) Serve(ctx context.Context, conn Conn, id Identity) {
 	defer unwatch()
 	if id.Alive != nil && fault.KindOf(id.Alive(ctx)) == fault.Unauthenticated {
 		h.Revoke(id.Token)
+	}
+	if _, err := h.refresh(ctx, p); err != nil { // what changed while it was opened
+		p.log.WarnContext(ctx, "settings not read again", "error", err)
 	}
 	p.read(rest)
 	<-p.over

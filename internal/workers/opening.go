@@ -36,7 +36,7 @@ func (h *Hub) openSession(ctx context.Context, conn Conn, id Identity) (*peer, [
 	late := time.AfterFunc(Opening, func() { _ = conn.Close(protocol.CloseMalformed, "no hello in time") })
 	unwatch := context.AfterFunc(h.stopping, func() { _ = conn.Close(protocol.CloseGoingAway, goingAway.reason) })
 	defer unwatch()
-	g, err := readHello(conn, id)
+	g, err := readHello(conn)
 	late.Stop()
 	var p *peer
 	if err == nil {
@@ -58,7 +58,7 @@ func (h *Hub) openSession(ctx context.Context, conn Conn, id Identity) (*peer, [
 
 // readHello reads the first frame. Its errors are refusals, or the end of the
 // connection.
-func readHello(conn Conn, id Identity) (g greeting, err error) {
+func readHello(conn Conn) (g greeting, err error) {
 	frame, err := conn.ReadFrame()
 	if err != nil {
 		if code, reason := violation(err); code != 0 {
@@ -85,14 +85,10 @@ func readHello(conn Conn, id Identity) (g greeting, err error) {
 		g.rest = append(g.rest, msg)
 	}
 	g.hello.Kinds = sorted(g.hello.Kinds)
-	if len(g.hello.Groups) == 0 {
-		g.hello.Groups = id.Groups
-	}
-	g.hello.Groups = sorted(g.hello.Groups)
-	for _, group := range g.hello.Groups {
-		if !slices.Contains(id.Groups, group) {
-			return g, &refusal{protocol.CloseGroup, "group not allowed: " + group}
-		}
+	if len(g.hello.Groups) > 0 {
+		g.hello.Groups = sorted(g.hello.Groups)
+	} else {
+		g.hello.Groups = nil
 	}
 	return g, nil
 }
@@ -125,11 +121,15 @@ func (h *Hub) admit(ctx context.Context, conn Conn, id Identity, hello protocol.
 		hello.Running = nil
 	}
 	defer unclaim()
-	s, secret, resumed, err := h.keep(ctx, id, hello)
+	t, err := h.termsOf(ctx, id, hello)
 	if err != nil {
 		return nil, err
 	}
-	p := newPeer(h, conn, id, s)
+	s, secret, resumed, err := h.keep(ctx, id, hello, t)
+	if err != nil {
+		return nil, err
+	}
+	p := newPeer(h, conn, id, s, t)
 	dropped := hello.Running
 	var took []tasks.Task
 	if resumed {
@@ -137,8 +137,7 @@ func (h *Hub) admit(ctx context.Context, conn Conn, id Identity, hello protocol.
 		if h.o.OnResume != nil {
 			h.o.OnResume(s.ID, s.Epoch)
 		}
-		took, dropped, err = h.o.Tasks.Resume(ctx, s.ID, h.o.Server, s.Epoch, hello.Running)
-		if err != nil {
+		if took, dropped, err = h.takeUp(ctx, s, hello.Running); err != nil {
 			h.follow(p, internal)
 			return nil, err
 		}
@@ -164,15 +163,34 @@ func (h *Hub) admit(ctx context.Context, conn Conn, id Identity, hello protocol.
 	return p, nil
 }
 
+// takeUp is what becomes of the attempts of a resumed session: it goes on with
+// those that it still owns, and whose groups it still works for.
+func (h *Hub) takeUp(ctx context.Context, s Session, running []protocol.AttemptRef) (took []tasks.Task, dropped []protocol.AttemptRef, err error) {
+	owned, dropped, err := h.o.Tasks.Resume(ctx, s.ID, h.o.Server, s.Epoch, running)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, t := range owned {
+		if slices.Contains(s.Groups, t.Group) {
+			took = append(took, t)
+			continue
+		}
+		if err := h.o.Tasks.TakeBack(ctx, t, groupLost); err != nil {
+			return nil, nil, err
+		}
+		dropped = append(dropped, refOf(t))
+	}
+	return took, dropped, nil
+}
+
 // keep resumes the session of hello in the store, or opens a new one.
-func (h *Hub) keep(ctx context.Context, id Identity, hello protocol.Hello) (s Session, secret string, resumed bool, err error) {
+func (h *Hub) keep(ctx context.Context, id Identity, hello protocol.Hello, t terms) (s Session, secret string, resumed bool, err error) {
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	s = Session{
+	s = t.inForce(Session{
 		Name: hello.Name, Owner: id.User, Token: id.Token, Server: h.o.Server,
 		State: Connected, LastHeard: now, ConnectedAt: now,
-		Groups: hello.Groups, Kinds: hello.Kinds, Slots: hello.Slots,
-		Labels: hello.Labels, SDK: hello.SDK,
-	}
+		Offered: t.offered, Asked: t.asked, Labels: hello.Labels, SDK: hello.SDK,
+	}, now)
 	if hello.Session != "" {
 		s.ID, s.SecretHash = hello.Session, hashSecret(hello.Resume)
 		s, err := h.o.Store.Resume(ctx, s)

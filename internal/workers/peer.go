@@ -24,7 +24,6 @@ type peer struct {
 	epoch   int64
 	ident   Identity
 	owner   tasks.Owner
-	kinds   []string
 	seat    *seat
 	out     *outbox
 	in      *inbox
@@ -34,12 +33,13 @@ type peer struct {
 	wg      sync.WaitGroup // writer, processor, closer
 	over    chan struct{}  // closed when the connection counts as ended
 
-	// order is held while the scheduler is told of a change, so that the last it
-	// hears is the newest.
+	// order is held while the scheduler and the worker are told of a change, so
+	// that the last they hear is the newest.
 	order sync.Mutex
 
 	mu       sync.Mutex // guards all below
 	session  Session    // as in the store, or on its way there
+	terms    terms      // what session's slots, kinds and groups follow from
 	attempts map[protocol.AttemptRef]*attempt
 	timer    *time.Timer // nil before start
 	pinged   time.Time
@@ -86,9 +86,9 @@ var (
 		loss: "The worker's token expired."}
 )
 
-func newPeer(h *Hub, conn Conn, id Identity, s Session) *peer {
+func newPeer(h *Hub, conn Conn, id Identity, s Session, t terms) *peer {
 	p := &peer{
-		hub: h, conn: conn, id: s.ID, epoch: s.Epoch, ident: id, session: s, kinds: s.Kinds,
+		hub: h, conn: conn, id: s.ID, epoch: s.Epoch, ident: id, session: s, terms: t,
 		owner: tasks.Owner{
 			Server: h.o.Server, Session: s.ID, Epoch: s.Epoch,
 			Worker: s.Worker, WorkerName: s.Name, User: s.Owner,
@@ -243,7 +243,7 @@ func (p *peer) finish(e ending) {
 	if p.timer != nil {
 		p.timer.Stop()
 	}
-	groups := p.session.Groups
+	groups, kinds := p.session.Groups, p.session.Kinds
 	p.mu.Unlock()
 
 	p.hub.unregister(p)
@@ -259,7 +259,7 @@ func (p *peer) finish(e ending) {
 		go p.write()
 	}
 	p.log.Info("worker disconnected", "code", e.code, "reason", e.reason)
-	p.hub.changed(groups, p.kinds)
+	p.hub.changed(groups, kinds)
 	p.hub.follow(p, e)
 	close(p.over)
 }

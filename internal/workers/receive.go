@@ -46,8 +46,7 @@ func (p *peer) receive(msg protocol.Message) {
 		p.change(func(s *Session) { s.Draining = true })
 	case protocol.TypeSlots:
 		decoded(p, msg, func(m *protocol.Slots) {
-			p.hub.sched.setSlots(p.seat, m.Slots)
-			p.change(func(s *Session) { s.Slots = m.Slots })
+			p.adapt(func(t *terms) { t.slots = m.Slots })
 		})
 	case protocol.TypeProgress:
 		decoded(p, msg, func(m *protocol.Progress) {

@@ -295,15 +295,17 @@ func (s *scheduler) remove(st *seat) {
 func (s *scheduler) free(st *seat) { s.change(st, func() { st.taken-- }) }
 
 func (s *scheduler) open(st *seat)               { s.change(st, func() { st.opened = true }) }
-func (s *scheduler) setSlots(st *seat, n int)    { s.change(st, func() { st.slots = n }) }
 func (s *scheduler) drain(st *seat)              { s.change(st, func() { st.draining = true }) }
 func (s *scheduler) clog(st *seat, clogged bool) { s.change(st, func() { st.clogged = clogged }) }
 
-func (s *scheduler) setGroups(st *seat, groups []string) {
+// set changes what a seat takes; groups and kinds are as in add.
+func (s *scheduler) set(st *seat, groups, kinds []string, slots int) {
 	s.change(st, func() {
-		kinds := slices.Sorted(maps.Keys(st.class.kinds))
-		s.part(st)
-		s.join(st, groups, kinds)
+		st.slots = slots
+		if classKey(groups, kinds) != st.class.key {
+			s.part(st)
+			s.join(st, groups, kinds)
+		}
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -24,6 +25,12 @@ func sit(s *scheduler, worker string, groups, kinds []string, slots int) *seat {
 	s.open(st)
 	return st
 }
+
+func (s *scheduler) setSlots(st *seat, n int) { s.set(st, st.class.groups, st.kinds(), n) }
+
+func (s *scheduler) setGroups(st *seat, groups []string) { s.set(st, groups, st.kinds(), st.slots) }
+
+func (st *seat) kinds() []string { return slices.Sorted(maps.Keys(st.class.kinds)) }
 
 func TestLeastLoadedFirst(t *testing.T) {
 	s := newScheduler()
@@ -73,6 +80,7 @@ func TestSeatsThatTakeNothing(t *testing.T) {
 		"gone":          {func(s *scheduler, st *seat) { s.remove(st) }, false},
 		"gone twice":    {func(s *scheduler, st *seat) { s.remove(st); s.remove(st); s.free(st) }, false},
 		"other groups":  {func(s *scheduler, st *seat) { s.setGroups(st, []string{"h"}) }, false},
+		"other kinds":   {func(s *scheduler, st *seat) { s.set(st, []string{"g"}, []string{"l"}, 1) }, false},
 		"rejected":      {func(s *scheduler, st *seat) { s.rejected(st, "k") }, true},
 		"server stalls": {func(s *scheduler, st *seat) { s.stall(true) }, true},
 	}
@@ -304,6 +312,10 @@ func TestScheduler(t *testing.T) {
 			"slots": func(t *rapid.T) { m.s.setSlots(seatIndex(t), rapid.IntRange(0, 3).Draw(t, "slots")) },
 			"groups": func(t *rapid.T) {
 				m.s.setGroups(seatIndex(t), sorted(groups.Draw(t, "groups")))
+			},
+			"kinds": func(t *rapid.T) {
+				st := seatIndex(t)
+				m.s.set(st, st.class.groups, sorted(kinds.Draw(t, "kinds")), st.slots)
 			},
 			"reserve": func(t *rapid.T) {
 				p := pair(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "g"), rapid.SampledFrom([]string{"k", "l"}).Draw(t, "k"))

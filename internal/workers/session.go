@@ -32,9 +32,11 @@ type Session struct {
 	Until       time.Time // of grace
 	LastHeard   time.Time // when it was last known alive (kept at state changes)
 	SecretHash  string    // of the resume secret, SHA-256 hex
-	Groups      []string
+	Groups      []string  // it works for now, sorted; as are Kinds and Slots in force
 	Kinds       []string
 	Slots       int
+	Offered     []string // kinds of its hello, sorted
+	Asked       []string // groups of its first hello, sorted; nil: all that it may
 	Labels      map[string]string
 	SDK         string
 	Draining    bool
@@ -52,7 +54,12 @@ type Worker struct {
 	Owner     string
 	Name      string
 	FirstSeen time.Time
-	LastSeen  time.Time
+	LastSeen  time.Time // of one that is away; while it is connected: when it came
+	Kinds     []string  // it offered when it last connected, sorted
+	Labels    map[string]string
+	SDK       string
+	Settings  Settings
+	Revision  int64 // of the settings
 }
 
 // Server is a running server process as others see it. Beat changes with every
@@ -64,25 +71,31 @@ type Server struct {
 	Started time.Time
 }
 
-// ErrNoSession answers a resume of a session that is lost or has another secret.
-var ErrNoSession = fault.New(fault.NotFound, "no_session", "There is no such session to resume.")
+// Faults about sessions and workers.
+var (
+	// ErrNoSession answers a resume of a session that is lost or has another secret.
+	ErrNoSession       = fault.New(fault.NotFound, "no_session", "There is no such session to resume.")
+	ErrNoWorker        = fault.New(fault.NotFound, "worker_not_found", "There is no such worker of yours.")
+	ErrWorkerConnected = fault.New(fault.Conflict, "worker_connected", "The worker is connected, or may come back any second.")
+)
 
 // Store keeps sessions and workers. All transitions are compare-and-set; ok is
 // false where the state or epoch was another.
 type Store interface {
-	// Open stores a new session (connected, epoch 1) and its worker, whose id it
-	// fills in: the one known for (owner, name), else a new one.
+	// Open stores a new session (connected, epoch 1) and what it says of its
+	// worker, whose id it fills in: the one known for (owner, name), else a new one.
 	Open(ctx context.Context, s Session) (Session, error)
 	// Resume takes a session in connected or grace over to a server and raises
 	// its epoch. ErrNoSession where it is lost, unknown, of another owner, or the
-	// secret differs. Groups, kinds, slots, labels and sdk are taken from s.
+	// secret differs. Groups, kinds, slots, what is offered, labels and sdk are
+	// taken from s; what was asked for stays.
 	Resume(ctx context.Context, s Session) (Session, error)
 	// Part moves connected(epoch) to grace until a time.
 	Part(ctx context.Context, id string, epoch int64, until, lastHeard time.Time, byServer bool) (ok bool, err error)
 	// Lose moves connected(epoch) or grace(epoch) to lost. With graceBy set only
 	// a grace whose Until is not after it.
 	Lose(ctx context.Context, id string, epoch int64, graceBy time.Time) (Session, bool, error)
-	// Update keeps changed slots, groups or draining of a connected session.
+	// Update keeps changed slots, groups, kinds or draining of a connected session.
 	Update(ctx context.Context, s Session) (ok bool, err error)
 	// Sessions returns those with these ids, in any state.
 	Sessions(ctx context.Context, ids ...string) ([]Session, error)
@@ -90,6 +103,26 @@ type Store interface {
 	List(ctx context.Context, f Filter) ([]Session, error)
 	// Forget deletes sessions lost before a time.
 	Forget(ctx context.Context, before time.Time) (int, error)
+	// Settings returns those of the workers with these ids; workers without any
+	// are left out.
+	Settings(ctx context.Context, ids ...string) (map[string]Settings, error)
+	// SettingsOf returns a worker's by its name; none for an unknown one.
+	SettingsOf(ctx context.Context, owner, name string) (Settings, error)
+}
+
+// Roster keeps the workers themselves, also those that are away.
+type Roster interface {
+	// Worker returns ErrNoWorker for one that is not the owner's.
+	Worker(ctx context.Context, owner, id string) (Worker, error)
+	// Workers lists an owner's by id, those after the id after.
+	Workers(ctx context.Context, owner, after string, limit int) ([]Worker, error)
+	// SaveSettings replaces the settings of a revision by those of the next; ok is
+	// false where they have another by now, or the worker is gone.
+	SaveSettings(ctx context.Context, id string, revision int64, s Settings) (ok bool, err error)
+	// RemoveWorker forgets a worker with settings and history: ErrNoWorker, or
+	// ErrWorkerConnected while it has a session that is not lost. That is one step;
+	// the history may be gone a little later.
+	RemoveWorker(ctx context.Context, owner, id string) error
 }
 
 // Filter of List; empty fields do not filter.

@@ -292,41 +292,6 @@ func TestRejectedKindIsNotOffered(t *testing.T) {
 	})
 }
 
-func TestGroupsChange(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
-		c, welcome := w.connect(hello())
-		task := w.assign("t1")
-		a := expect[protocol.Assign](c)
-		slot := w.reserve("k")
-		claimed := w.claimed(slot, "t2", 1)
-		lost := w.hub.SetGroups(welcome.Session, []string{"g2"})
-		if len(lost) != 1 || lost[0].ID != task.ID {
-			t.Errorf("lost %v", lost)
-		}
-		if got := expect[protocol.Groups](c); !slices.Equal(got.Groups, []string{"g2"}) {
-			t.Errorf("groups %v", got)
-		}
-		if w.hub.Serves(pair("g1", "k")) || !w.hub.Serves(pair("g2", "k")) {
-			t.Error("the scheduler does not know")
-		}
-		if err := slot.Assign(claimed, nil, nil); !errors.Is(err, workers.ErrSessionGone) {
-			t.Errorf("assign for a lost group: %v", err)
-		}
-		c.result(a, protocol.Cancelled)
-		expect[protocol.Ack](c)
-		synctest.Wait()
-		if got := len(w.hub.TryReserve(pair("g2", "k"), 9)); got != 2 {
-			t.Errorf("%d slots free", got)
-		}
-		if s := w.state(welcome.Session); !slices.Equal(s.Groups, []string{"g2"}) {
-			t.Errorf("stored %v", s.Groups)
-		}
-		if w.hub.SetGroups(welcome.Session, []string{"g2"}); len(c.got) > 0 {
-			t.Error("told of no change")
-		}
-	})
-}
-
 func TestServerClosesWith(t *testing.T) {
 	soon := alice
 	tests := map[string]struct {

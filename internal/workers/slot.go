@@ -3,7 +3,6 @@ package workers
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"sync/atomic"
 
 	"github.com/firmlight/firmlight/internal/fault"
@@ -12,7 +11,7 @@ import (
 )
 
 // ErrSessionGone says that a slot's session has ended, lives on with another
-// epoch, or works for the task's group no longer.
+// epoch, or takes the task no longer: its group, its kind, or so many at a time.
 var ErrSessionGone = fault.New(fault.Conflict, "session_gone", "The session that was to run the task has ended.")
 
 // Slot is a reserved place for one attempt at one session. It is used by one
@@ -92,7 +91,7 @@ func (s *Slot) Assign(t tasks.Task, input, checkpoint []byte) error {
 	p := s.peer
 	msg := protocol.Encode(assignOf(t, input, checkpoint))
 	p.mu.Lock()
-	ok := !s.done.Load() && !p.ended && t.Epoch == p.epoch && slices.Contains(p.session.Groups, t.Group)
+	ok := !s.done.Load() && !p.ended && t.Epoch == p.epoch && p.takes(t)
 	if !ok {
 		p.mu.Unlock()
 		s.Release()

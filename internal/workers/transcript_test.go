@@ -56,7 +56,9 @@ func (s *stage) StrayResult(ctx context.Context, _ string, r protocol.Result) (p
 
 func (s *stage) Resume(_ context.Context, session, _ string, epoch int64, _ []protocol.AttemptRef) (resumed []tasks.Task, dropped []protocol.AttemptRef, err error) {
 	for _, ref := range s.welcome.Resumed {
-		resumed = append(resumed, tasks.Task{ID: ref.Task, Attempt: ref.Attempt, Session: session, Epoch: epoch})
+		resumed = append(resumed, tasks.Task{
+			ID: ref.Task, Attempt: ref.Attempt, Session: session, Epoch: epoch, Group: s.welcome.Groups[0],
+		})
 	}
 	return resumed, s.welcome.Dropped, nil
 }
@@ -70,6 +72,7 @@ type player struct {
 	got   []protocol.Message // received, not expected yet
 	ids   map[string]string  // placeholder of a session or secret → the real one
 	hello protocol.Hello
+	may   membership
 }
 
 func playTranscript(t *testing.T, content string) {
@@ -106,7 +109,9 @@ func playTranscript(t *testing.T, content string) {
 }
 
 func (p *player) start() {
-	p.w = newWorld(p.t, realStore(p.t), func(o *workers.HubOptions) { o.Tasks, o.Drain = p.stage, time.Minute })
+	p.w = newWorld(p.t, realStore(p.t), func(o *workers.HubOptions) {
+		o.Tasks, o.Drain, o.Groups = p.stage, time.Minute, p.may.of
+	})
 }
 
 // prepare tells the stage what the server answers next.
@@ -153,6 +158,7 @@ func (p *player) dial() {
 	p.sock = sock
 	id := alice
 	id.Groups = p.stage.welcome.Groups
+	p.may.set(id.Groups...)
 	p.w.wg.Go(func() { p.w.hub.Serve(context.Background(), sock, id) })
 }
 
@@ -235,7 +241,10 @@ func (p *player) cause(kind protocol.Type, text []byte) {
 	case protocol.TypeGroups:
 		var g protocol.Groups
 		p.decode(text, &g)
-		p.w.hub.SetGroups(session, g.Groups)
+		p.may.set(g.Groups...)
+		if err := p.w.hub.Refresh(p.t.Context(), alice.User); err != nil {
+			p.t.Fatal(err)
+		}
 	case protocol.TypeDrain:
 		hub := p.w.hub
 		p.w.wg.Go(func() {

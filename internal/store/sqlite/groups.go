@@ -113,3 +113,21 @@ func (db *DB) RolesOf(ctx context.Context, user string) (map[string]auth.Role, e
 	}, "SELECT group_id, role FROM memberships WHERE user_id = ?", user)
 	return roles, err
 }
+
+const rolesOfEach = "SELECT user_id, group_id, role FROM memberships WHERE user_id IN (SELECT value FROM json_each(?))"
+
+// RolesOfEach implements auth.Memberships.
+func (db *DB) RolesOfEach(ctx context.Context, users ...string) (map[string]map[string]auth.Role, error) {
+	roles := make(map[string]map[string]auth.Role, len(users))
+	err := db.read(ctx, func(rows *sql.Rows) error {
+		var user, group string
+		var role auth.Role
+		err := rows.Scan(&user, &group, &role)
+		if roles[user] == nil {
+			roles[user] = map[string]auth.Role{}
+		}
+		roles[user][group] = role
+		return err
+	}, rolesOfEach, toJSON(users))
+	return roles, err
+}

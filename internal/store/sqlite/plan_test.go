@@ -141,6 +141,28 @@ func TestPlans(t *testing.T) {
 	})
 }
 
+// TestWorkerPlans does the same for the queries about workers.
+func TestWorkerPlans(t *testing.T) {
+	db := openTest(t)
+	for name, query := range map[string]struct {
+		sql   string
+		args  []any
+		index string
+	}{
+		"own workers":               {ownWorkers, []any{"o", "", 50}, "workers_owner (owner=? AND id>?)"},
+		"settings":                  {settingsOf, []any{"[]"}, "workers USING PRIMARY KEY (id=?)"},
+		"memberships of each":       {rolesOfEach, []any{"[]"}, "(user_id=?)"},
+		"live sessions of a worker": {liveSession, []any{"o", "w"}, "sessions_owner (owner=? AND state=?)"},
+		"history of a worker":       {workerDays, []any{"w", 0, 50}, "PRIMARY KEY (worker=? AND day>?)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &clause{}
+			c.add(query.sql, query.args...)
+			wantPlan(t, db, c, query.index, name == "history of a worker") // the rows of one day
+		})
+	}
+}
+
 func wantPlan(t *testing.T, db *DB, c *clause, index string, sorts bool) {
 	t.Helper()
 	var plan []string

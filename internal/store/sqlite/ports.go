@@ -11,4 +11,5 @@ var (
 	_ tasks.StatsStore = (*DB)(nil)
 	_ workers.Cluster  = (*DB)(nil)
 	_ workers.Store    = (*Sessions)(nil)
+	_ workers.Roster   = (*Sessions)(nil)
 )

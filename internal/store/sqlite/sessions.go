@@ -19,33 +19,38 @@ type Sessions struct{ db *DB }
 func (db *DB) Sessions() *Sessions { return &Sessions{db} }
 
 const sessionCols = `id, worker, name, owner, token, server, state, epoch, until, last_heard, secret_hash,
-groups, kinds, slots, labels, sdk, draining, connected_at, by_server`
+groups, kinds, slots, offered, asked, labels, sdk, draining, connected_at, by_server`
 
 func scanSession(rows *sql.Rows) (s workers.Session, err error) {
 	err = rows.Scan(
 		&s.ID, &s.Worker, &s.Name, &s.Owner, &s.Token, &s.Server, (*string)(&s.State), (*int64Col)(&s.Epoch),
 		(*timeCol)(&s.Until), (*timeCol)(&s.LastHeard), &s.SecretHash,
-		jsonCol{&s.Groups}, jsonCol{&s.Kinds}, (*intCol)(&s.Slots), jsonCol{&s.Labels}, &s.SDK,
+		jsonCol{&s.Groups}, jsonCol{&s.Kinds}, (*intCol)(&s.Slots), jsonCol{&s.Offered}, jsonCol{&s.Asked}, jsonCol{&s.Labels}, &s.SDK,
 		(*boolCol)(&s.Draining), (*timeCol)(&s.ConnectedAt), (*boolCol)(&s.ByServer),
 	)
 	return s, err
 }
 
 // change runs a statement that returns the session it changed; ok is false where
-// it changed none.
-func (s *Sessions) change(ctx context.Context, q string, args ...any) (workers.Session, bool, error) {
+// it changed none. saw, if set, is when its worker was known alive.
+func (s *Sessions) change(ctx context.Context, saw time.Time, q string, args ...any) (workers.Session, bool, error) {
 	var after workers.Session
 	found := false
-	err := s.db.writeOne(ctx, func(tx *writeTx) error {
+	err := s.db.submit(ctx, 1, saw.IsZero(), func(tx *writeTx) error {
 		rows, err := tx.query(q+" RETURNING "+sessionCols, args...)
 		if err != nil {
 			return err
 		}
-		return each(rows, func(rows *sql.Rows) (err error) {
+		err = each(rows, func(rows *sql.Rows) (err error) {
 			found = true
 			after, err = scanSession(rows)
 			return err
 		})
+		if err != nil || !found || saw.IsZero() {
+			return err
+		}
+		return tx.exec1("UPDATE workers SET last_seen = max(last_seen, ?), kinds = ?, labels = ?, sdk = ? WHERE id = ?",
+			ms(saw), toJSON(after.Offered), toJSON(after.Labels), after.SDK, after.Worker)
 	})
 	if err != nil {
 		return workers.Session{}, false, err
@@ -53,8 +58,10 @@ func (s *Sessions) change(ctx context.Context, q string, args ...any) (workers.S
 	return after, found, nil
 }
 
-const seenWorker = `INSERT INTO workers (id, owner, name, first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?4)
-ON CONFLICT (owner, name) DO UPDATE SET last_seen = max(last_seen, excluded.last_seen) RETURNING id`
+const seenWorker = `INSERT INTO workers (id, owner, name, first_seen, last_seen, kinds, labels, sdk)
+VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7)
+ON CONFLICT (owner, name) DO UPDATE SET last_seen = max(last_seen, excluded.last_seen),
+	kinds = excluded.kinds, labels = excluded.labels, sdk = excluded.sdk RETURNING id`
 
 // Open implements workers.Store.
 func (s *Sessions) Open(ctx context.Context, n workers.Session) (workers.Session, error) {
@@ -66,13 +73,16 @@ func (s *Sessions) Open(ctx context.Context, n workers.Session) (workers.Session
 	n.Until, n.ByServer = time.Time{}, false
 	var worker string
 	err = s.db.write(ctx, func(tx *writeTx) error {
-		err := tx.row(seenWorker, []any{id.String(), n.Owner, n.Name, ms(n.ConnectedAt)}, &worker)
+		err := tx.row(seenWorker, []any{
+			id.String(), n.Owner, n.Name, ms(n.ConnectedAt), toJSON(n.Offered), toJSON(n.Labels), n.SDK,
+		}, &worker)
 		if err != nil {
 			return err
 		}
-		return tx.exec1("INSERT INTO sessions ("+sessionCols+", lost_at) VALUES ("+strings.Repeat("?, ", 19)+"0)",
+		return tx.exec1("INSERT INTO sessions ("+sessionCols+", lost_at) VALUES ("+strings.Repeat("?, ", 21)+"0)",
 			n.ID, worker, n.Name, n.Owner, n.Token, n.Server, string(n.State), n.Epoch, 0, ms(n.LastHeard), n.SecretHash,
-			toJSON(n.Groups), toJSON(n.Kinds), n.Slots, toJSON(n.Labels), n.SDK, n.Draining, ms(n.ConnectedAt), false)
+			toJSON(n.Groups), toJSON(n.Kinds), n.Slots, toJSON(n.Offered), toJSON(n.Asked), toJSON(n.Labels), n.SDK,
+			n.Draining, ms(n.ConnectedAt), false)
 	})
 	if err != nil {
 		return workers.Session{}, err
@@ -82,14 +92,14 @@ func (s *Sessions) Open(ctx context.Context, n workers.Session) (workers.Session
 }
 
 const resume = `UPDATE sessions SET state = 'connected', epoch = epoch + 1, until = 0, by_server = 0, server = ?,
-	groups = ?, kinds = ?, slots = ?, labels = ?, sdk = ?, draining = ?, last_heard = max(last_heard, ?)
+	groups = ?, kinds = ?, slots = ?, offered = ?, labels = ?, sdk = ?, draining = ?, last_heard = max(last_heard, ?)
 WHERE id = ? AND owner = ? AND secret_hash = ? AND state IN ('connected', 'grace')`
 
 // Resume implements workers.Store. Draining is taken from n too: a worker that
 // drains says so again.
 func (s *Sessions) Resume(ctx context.Context, n workers.Session) (workers.Session, error) {
-	after, ok, err := s.change(ctx, resume, n.Server, toJSON(n.Groups), toJSON(n.Kinds), n.Slots, toJSON(n.Labels), n.SDK,
-		n.Draining, ms(n.LastHeard), n.ID, n.Owner, n.SecretHash)
+	after, ok, err := s.change(ctx, n.LastHeard, resume, n.Server, toJSON(n.Groups), toJSON(n.Kinds), n.Slots, toJSON(n.Offered),
+		toJSON(n.Labels), n.SDK, n.Draining, ms(n.LastHeard), n.ID, n.Owner, n.SecretHash)
 	if err == nil && !ok {
 		err = workers.ErrNoSession
 	}
@@ -98,7 +108,7 @@ func (s *Sessions) Resume(ctx context.Context, n workers.Session) (workers.Sessi
 
 // Part implements workers.Store.
 func (s *Sessions) Part(ctx context.Context, id string, epoch int64, until, lastHeard time.Time, byServer bool) (bool, error) {
-	_, ok, err := s.change(ctx, `UPDATE sessions SET state = 'grace', until = ?, last_heard = ?, by_server = ?
+	_, ok, err := s.change(ctx, lastHeard, `UPDATE sessions SET state = 'grace', until = ?, last_heard = ?, by_server = ?
 		WHERE id = ? AND epoch = ? AND state = 'connected'`, ms(until), ms(lastHeard), byServer, id, epoch)
 	return ok, err
 }
@@ -106,16 +116,17 @@ func (s *Sessions) Part(ctx context.Context, id string, epoch int64, until, last
 // Lose implements workers.Store.
 func (s *Sessions) Lose(ctx context.Context, id string, epoch int64, graceBy time.Time) (workers.Session, bool, error) {
 	const lose = `UPDATE sessions SET state = 'lost', lost_at = ?, until = 0 WHERE id = ? AND epoch = ? AND `
-	if graceBy.IsZero() {
-		return s.change(ctx, lose+"state IN ('connected', 'grace')", ms(time.Now()), id, epoch)
+	now := time.Now()
+	if graceBy.IsZero() { // it left just now
+		return s.change(ctx, now, lose+"state IN ('connected', 'grace')", ms(now), id, epoch)
 	}
-	return s.change(ctx, lose+"state = 'grace' AND until <= ?", ms(time.Now()), id, epoch, ms(graceBy))
+	return s.change(ctx, time.Time{}, lose+"state = 'grace' AND until <= ?", ms(now), id, epoch, ms(graceBy))
 }
 
 // Update implements workers.Store; the session's epoch is compared too.
 func (s *Sessions) Update(ctx context.Context, n workers.Session) (bool, error) {
-	_, ok, err := s.change(ctx, `UPDATE sessions SET slots = ?, groups = ?, draining = ?
-		WHERE id = ? AND epoch = ? AND state = 'connected'`, n.Slots, toJSON(n.Groups), n.Draining, n.ID, n.Epoch)
+	_, ok, err := s.change(ctx, time.Time{}, `UPDATE sessions SET slots = ?, groups = ?, kinds = ?, draining = ?
+		WHERE id = ? AND epoch = ? AND state = 'connected'`, n.Slots, toJSON(n.Groups), toJSON(n.Kinds), n.Draining, n.ID, n.Epoch)
 	return ok, err
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/firmlight/firmlight/internal/tasks"
 )
 
-// memberKey and timeKey are the primary keys of the two tables of statistics.
+// memberKey, timeKey and workerKey are the primary keys of the tables of statistics.
 type memberKey struct {
 	group, span string
 	at          int64
@@ -22,50 +22,74 @@ type timeKey struct {
 	bucket      int
 }
 
-type memberSum struct{ succeeded, failed, cancelled, run int64 }
+type workerKey struct {
+	worker        string
+	day           int64
+	group, member string
+}
+
+type statsSum struct{ succeeded, failed, cancelled, run int64 }
 
 // statsDelta sums what the operations of one transaction count, so that each
 // row of the statistics is written once.
 type statsDelta struct {
-	members map[memberKey]memberSum
+	members map[memberKey]statsSum
 	times   map[timeKey]int64
+	workers map[workerKey]statsSum
 }
 
-func (d *statsDelta) reset() { clear(d.members); clear(d.times) }
+func (d *statsDelta) reset() { clear(d.members); clear(d.times); clear(d.workers) }
 
 func (d *statsDelta) add(counts []tasks.Count) {
 	if d.members == nil {
-		d.members, d.times = make(map[memberKey]memberSum), make(map[timeKey]int64)
+		d.members, d.times = make(map[memberKey]statsSum), make(map[timeKey]int64)
+		d.workers = make(map[workerKey]statsSum)
 	}
 	for _, c := range counts {
+		today := c.Hour.UTC().Truncate(day)
 		d.addSpan(c, "h", c.Hour)
-		d.addSpan(c, "d", c.Hour.UTC().Truncate(day))
+		d.addSpan(c, "d", today)
+		if c.Worker != "" {
+			key := workerKey{c.Worker, ms(today), c.Group, c.By}
+			d.workers[key] = d.workers[key].plus(c)
+		}
 	}
+}
+
+func (s statsSum) plus(c tasks.Count) statsSum {
+	switch c.Status {
+	case tasks.Succeeded:
+		s.succeeded++
+	case tasks.Failed:
+		s.failed++
+	case tasks.Cancelled:
+		s.cancelled++
+	}
+	if c.Ran {
+		s.run += c.Run.Milliseconds()
+	}
+	return s
 }
 
 func (d *statsDelta) addSpan(c tasks.Count, span string, start time.Time) {
 	at := ms(start)
 	key := memberKey{c.Group, span, at, c.Member}
-	sum := d.members[key]
-	switch c.Status {
-	case tasks.Succeeded:
-		sum.succeeded++
-	case tasks.Failed:
-		sum.failed++
-	case tasks.Cancelled:
-		sum.cancelled++
-	}
+	d.members[key] = d.members[key].plus(c)
 	if c.Ran {
-		sum.run += c.Run.Milliseconds()
 		d.times[timeKey{c.Group, span, at, "wait", tasks.Bucket(c.Wait)}]++
 		d.times[timeKey{c.Group, span, at, "run", tasks.Bucket(c.Run)}]++
 	}
-	d.members[key] = sum
 }
 
 const addMember = `INSERT INTO stats_members (group_id, span, at, member, succeeded, failed, cancelled, run)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET succeeded = succeeded + excluded.succeeded, failed = failed + excluded.failed,
+ON CONFLICT DO UPDATE SET ` + addSums
+
+const addWorkerDay = `INSERT INTO worker_days (worker, day, group_id, member, succeeded, failed, cancelled, run)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET ` + addSums
+
+const addSums = `succeeded = succeeded + excluded.succeeded, failed = failed + excluded.failed,
 	cancelled = cancelled + excluded.cancelled, run = run + excluded.run`
 
 const addTime = `INSERT INTO stats_times (group_id, span, at, what, bucket, n) VALUES (?, ?, ?, ?, ?, ?)
@@ -75,6 +99,12 @@ ON CONFLICT DO UPDATE SET n = n + excluded.n`
 func (tx *writeTx) flushStats() error {
 	for k, s := range tx.stats.members {
 		err := tx.exec1(addMember, k.group, k.span, k.at, k.member, s.succeeded, s.failed, s.cancelled, s.run)
+		if err != nil {
+			return err
+		}
+	}
+	for k, s := range tx.stats.workers {
+		err := tx.exec1(addWorkerDay, k.worker, k.day, k.group, k.member, s.succeeded, s.failed, s.cancelled, s.run)
 		if err != nil {
 			return err
 		}

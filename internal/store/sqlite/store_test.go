@@ -11,7 +11,7 @@ import (
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(tb testing.TB) storetest.Stores {
 		db := openTest(tb)
-		return storetest.Stores{Tasks: db, Payloads: db, Stats: db, Sessions: db.Sessions(), Cluster: db}
+		return storetest.Stores{Tasks: db, Payloads: db, Stats: db, Sessions: db.Sessions(), Roster: db.Sessions(), Cluster: db}
 	})
 }
 

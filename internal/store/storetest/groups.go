@@ -25,6 +25,16 @@ func Groups(t *testing.T, open func(t *testing.T) GroupStore) {
 		"groups are listed by page": groupsPages,
 		"invitations":               groupsInvitations,
 		"one answer counts":         groupsAnswerRace,
+		"changes of members":        groupsChanges,
+		"one change of a version":   groupsOneStep,
+		"a full group":              groupsFull,
+		"stars":                     groupsStars,
+		"pending invitations":       groupsPending,
+		"deleted groups":            groupsTombstones,
+		"invite links":              groupsLinks,
+		"invite links in force":     groupsLinkLimit,
+		"makers of invite links":    groupsLinkMakers,
+		"the last use of a link":    groupsLastUse,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}

@@ -10,7 +10,7 @@ import (
 func (f *fixture) newSession(mods ...func(*workers.Session)) workers.Session {
 	s := workers.Session{
 		ID: newID(), Name: "box", Owner: "ada", Token: "token", Server: "server", SecretHash: "hash", LastHeard: f.now,
-		Groups: []string{"g", "h"}, Kinds: []string{"k"}, Slots: 4, Labels: map[string]string{"os": "linux"}, SDK: "go/1",
+		Groups: []string{"g", "h"}, Kinds: []string{"k"}, Slots: 4, Offered: []string{"k", "z"}, Asked: []string{"g", "h", "i"}, Labels: map[string]string{"os": "linux"}, SDK: "go/1",
 		ConnectedAt: f.now,
 	}
 	for _, mod := range mods {
@@ -45,9 +45,9 @@ func testSession(f *fixture) {
 	f.equal("stored", f.session(s.ID), want)
 
 	update := s
-	update.Slots, update.Groups, update.Draining = 2, []string{"g"}, true
+	update.Slots, update.Groups, update.Kinds, update.Draining = 2, []string{"g"}, []string{"z"}, true
 	f.equal("update", f.yes(f.Sessions.Update(f.ctx, update)), true)
-	want.Slots, want.Groups, want.Draining = 2, []string{"g"}, true
+	want.Slots, want.Groups, want.Kinds, want.Draining = 2, []string{"g"}, []string{"z"}, true
 	f.equal("updated", f.session(s.ID), want)
 
 	until, heard := f.now.Add(time.Minute), f.now.Add(time.Second)
@@ -61,6 +61,7 @@ func testSession(f *fixture) {
 	f.equal("lose before the end of grace", f.lose(s.ID, 1, until.Add(-time.Millisecond)), false)
 	again := f.newSession(func(n *workers.Session) {
 		n.ID, n.Server, n.Groups, n.Kinds, n.Slots, n.Labels, n.SDK = s.ID, "server2", []string{"x"}, []string{"y"}, 9, nil, "py/2"
+		n.Offered, n.Asked = []string{"y", "z"}, nil
 	})
 	for what, wrong := range map[string]func(*workers.Session){
 		"secret": func(n *workers.Session) { n.SecretHash = "other" },
@@ -78,6 +79,7 @@ func testSession(f *fixture) {
 	f.ok(err)
 	want.State, want.Epoch, want.Server, want.Until, want.ByServer, want.Draining = workers.Connected, 2, "server2", time.Time{}, false, false
 	want.Groups, want.Kinds, want.Slots, want.Labels, want.SDK = again.Groups, again.Kinds, 9, nil, "py/2"
+	want.Offered = again.Offered // and Asked stays
 	f.equal("resumed", resumed, want)
 	f.equal("resumed, stored", f.session(s.ID), want)
 

@@ -22,6 +22,7 @@ type Stores struct {
 	Payloads tasks.Payloads
 	Stats    tasks.StatsStore
 	Sessions workers.Store
+	Roster   workers.Roster
 	Cluster  workers.Cluster
 }
 
@@ -64,6 +65,10 @@ func Run(t *testing.T, open func(tb testing.TB) Stores) {
 		{"session life", testSession},
 		{"sessions of one worker", testWorker},
 		{"session lists", testSessionList},
+		{"what is known of a worker", testRoster},
+		{"settings", testSettings},
+		{"removed workers", testRemoveWorker},
+		{"history of workers", testWorkerDays},
 		{"resume or lost", testResumeOrLost},
 		{"forget sessions", testForget},
 		{"servers", testServers},
