@@ -156,7 +156,6 @@ func (a *App) wire(ctx context.Context) error {
 	a.audit = audit.NewService(audit.Options{Store: a.store, Retention: a.cfg.AuditRetention, Now: time.Now, Log: a.log})
 	a.live = live.NewHub(live.DefaultTiming, nil) // one server: SQLite is locked
 	a.notify = notify.New(notify.Options{Store: a.store.Notifications(), Groups: a.store, Live: a.live, Log: a.log})
-	a.groups.Listen(a.notify)
 	q := queue.New(a.redis, a.log)
 	a.control = newControl(a.redis.Client(), a.id, a.sessions, a.log)
 	a.tasks = tasks.NewService(tasks.Deps{
@@ -174,10 +173,6 @@ func (a *App) wire(ctx context.Context) error {
 		OnResume: a.control.resumed, OnLost: a.workerLost,
 	})
 	a.control.hub, a.control.auth = a.hub, a.auth
-	a.groups.Listen(a.control)
-	a.auth.OnRevoked(a.hub.Revoke)
-	a.auth.OnRevoked(a.live.Revoke)
-	a.auth.OnRevokedHere(a.control.revoked)
 	a.dispatcher = dispatch.New(dispatch.Options{
 		Queue: q, Slots: dispatch.SlotsOf[*workers.Slot](a.hub), Tasks: a.tasks, Server: a.id, Logger: a.log,
 	})
@@ -188,8 +183,7 @@ func (a *App) wire(ctx context.Context) error {
 		SweepNotifications: a.notify.Sweep, WorkerLost: a.workerLost,
 		Tombstones: a.store, RemoveQueues: q.Remove, Log: a.log,
 	})
-	a.groups.Listen(a.failover)
-	a.groups.Listen(rights{a.live})
+	a.listen()
 	a.api = httpapi.New(httpapi.Deps{
 		Log: a.log, Auth: a.auth, Groups: a.groups, TrustedProxies: a.cfg.TrustedProxies,
 		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,
@@ -200,6 +194,16 @@ func (a *App) wire(ctx context.Context) error {
 	})
 	a.stats = live.NewStats(a.live, a.api.LiveStats, live.StatsInterval, a.log)
 	return a.prepareAdmin(ctx)
+}
+
+// listen has the parts told of each other's changes.
+func (a *App) listen() {
+	for _, l := range []groups.Events{a.notify, a.failover, rights{a.live, a.control}} {
+		a.groups.Listen(l)
+	}
+	a.auth.OnRevoked(a.hub.Revoke)
+	a.auth.OnRevoked(a.live.Revoke)
+	a.auth.OnRevokedHere(a.control.revoked)
 }
 
 // ready reports what does not answer of store and Redis.
