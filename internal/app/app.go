@@ -20,6 +20,7 @@ import (
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/httpapi"
 	"github.com/firmlight/firmlight/internal/live"
+	"github.com/firmlight/firmlight/internal/metrics"
 	"github.com/firmlight/firmlight/internal/notify"
 	"github.com/firmlight/firmlight/internal/queue"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
@@ -46,6 +47,7 @@ type App struct {
 	auth       *auth.Service
 	groups     *groups.Service
 	audit      *audit.Service
+	metrics    *metrics.Metrics
 	live       *live.Hub
 	stats      *live.Stats
 	notify     *notify.Service
@@ -158,8 +160,9 @@ func (a *App) wire(ctx context.Context) error {
 	a.notify = notify.New(notify.Options{Store: a.store.Notifications(), Groups: a.store, Live: a.live, Log: a.log})
 	q := queue.New(a.redis, a.log)
 	a.control = newControl(a.redis.Client(), a.id, a.sessions, a.log)
+	a.metrics = metrics.New(a.log)
 	a.tasks = tasks.NewService(tasks.Deps{
-		Store: a.store, Payloads: a.store, Counts: a.store, Queue: q, Events: taskEvents{a.live, a.notify}, Workers: a.control,
+		Store: a.metrics.Tasks(a.store), Payloads: a.store, Counts: a.store, Queue: q, Events: taskEvents{a.live, a.notify}, Workers: a.control,
 		Kinds: workload.Builtin(workload.Options{}), Server: a.id, Logger: a.log, Retention: a.retention,
 	})
 	a.hub = workers.NewHub(workers.HubOptions{
@@ -188,10 +191,12 @@ func (a *App) wire(ctx context.Context) error {
 		Log: a.log, Auth: a.auth, Groups: a.groups, TrustedProxies: a.cfg.TrustedProxies,
 		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,
 		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live, Audit: a.audit, Notify: a.notify,
+		Metrics:    a.metrics,
 		OwnWorkers: workers.NewService(a.store.Sessions(), a.store, a.control.refreshNow),
 		Ready:      a.ready,
 		Behind:     func() time.Duration { return max(a.store.QueueDelay(), a.tasks.SubmitLag()) },
 	})
+	a.watch()
 	a.stats = live.NewStats(a.live, a.api.LiveStats, live.StatsInterval, a.log)
 	return a.prepareAdmin(ctx)
 }
@@ -294,8 +299,11 @@ func (a *App) startParts(ctx context.Context) error {
 		}
 		a.started(p.name, p.part.Stop)
 	}
-	a.front.serve(a.api)
+	a.front.serve(a.api, a.metrics.Handler())
 	a.started("http", a.front.shutdown)
 	a.log.InfoContext(ctx, "server is ready", "url", a.URL(), "server", a.id)
+	if a.front.private != nil {
+		a.log.InfoContext(ctx, "metrics and profiles", "url", "http://"+a.front.private.Addr().String()+"/metrics")
+	}
 	return nil
 }

@@ -110,6 +110,8 @@ update-user             401  403      403    403    403  403   403   200   403  
 list-audit              401  403      403    403    403  403   403   200   403    403    403      session
 export-audit            401  403      403    403    403  403   403   200   403    403    403      session
 
+get-metrics             401  403      403    403    403  403   403   200   403    403    403      metrics
+
 alive                   200  200      200    200    200  200   200   200   200    200    200      public
 ready                   200  200      200    200    200  200   200   200   200    200    200      public
 GET:/api/openapi.json   200  200      200    200    200  200   200   200   200    200    200      public
@@ -133,7 +135,6 @@ set-notification-settings 401  200    200    200    200  200   200   200   403  
 ? POST:/api/v1/admin/queues:pause                 401 403 403 403 403 403 403 204 403 403 403 session
 ? POST:/api/v1/admin/queues:resume                401 403 403 403 403 403 403 204 403 403 403 session
 ? POST:/api/v1/admin/queues:empty                 401 403 403 403 403 403 403 200 403 403 403 session
-? GET:/metrics                                    401 403 403 403 403 403 403 200 403 403 403 metrics
 `
 
 // howToAdd is what somebody reads whose new route fails the test.
