@@ -56,8 +56,8 @@ func TestPrivateListener(t *testing.T) {
 	for _, want := range []string{
 		"\nfirmlight_redis_up 1\n", "\nfirmlight_worker_sessions 0\n", "\nfirmlight_worker_slots 0\n", "\nfirmlight_worker_slots_busy 0\n",
 		"\nfirmlight_live_connections 0\n", "\nfirmlight_store_write_delay_seconds ", "\nfirmlight_store_commits_total ",
-		"\nfirmlight_store_writes_total ", "\nfirmlight_audit_failures_total 0\n", "\nfirmlight_tasks{status=\"queued\"} 0\n",
-		"\nfirmlight_tasks{status=\"running\"} 0\n", "\nfirmlight_tasks{status=\"scheduled\"} 0\n", "\ngo_goroutines ",
+		"\nfirmlight_store_writes_total ", "\nfirmlight_audit_failures_total 0\n",
+		"\ngo_goroutines ",
 		"\nfirmlight_task_events_total{event=\"submitted\"} 0\n",
 	} {
 		if !strings.Contains(body, want) {

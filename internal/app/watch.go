@@ -1,9 +1,6 @@
 package app
 
 import (
-	"context"
-	"time"
-
 	"github.com/firmlight/firmlight/internal/metrics"
 )
 
@@ -19,10 +16,6 @@ func (a *App) watch() {
 				w.Busy += len(s.Open)
 			}
 			return w
-		},
-		Tasks: func(ctx context.Context) (metrics.Tasks, error) {
-			_, _ = ctx, time.Now
-			return metrics.Tasks{}, nil
 		},
 	})
 }
