@@ -137,8 +137,8 @@ func (a *App) openStores(ctx context.Context) (err error) {
 	return nil
 }
 
-// wire builds the parts, bottom up.
-func (a *App) wire(ctx context.Context) error {
+// wirePeople builds what knows who is who.
+func (a *App) wirePeople() error {
 	secret, err := secretOf(a.cfg)
 	if err != nil {
 		return err
@@ -156,6 +156,14 @@ func (a *App) wire(ctx context.Context) error {
 	}
 	a.groups = groups.NewService(a.store, a.store, attempts, time.Now)
 	a.audit = audit.NewService(audit.Options{Store: a.store, Retention: a.cfg.AuditRetention, Now: time.Now, Log: a.log})
+	return nil
+}
+
+// wire builds the parts, bottom up.
+func (a *App) wire(ctx context.Context) error {
+	if err := a.wirePeople(); err != nil {
+		return err
+	}
 	a.live = live.NewHub(live.DefaultTiming, nil) // one server: SQLite is locked
 	a.notify = notify.New(notify.Options{Store: a.store.Notifications(), Groups: a.store, Live: a.live, Log: a.log})
 	q := queue.New(a.redis, a.log)
