@@ -103,6 +103,28 @@ func (f *feed) closed(t *testing.T, patience time.Duration) int {
 	}
 }
 
+// testLiveMembers: whoever is no longer in a group loses its events at once, not
+// when rights are looked at again by the clock.
+func testLiveMembers(t *testing.T, s *site) {
+	boss, guest := s.person(t, "boss"), s.person(t, "watcher")
+	for what, end := range map[string]func(group string){
+		"kicked": func(g string) { boss.do(t, "DELETE /groups/"+g+"/members/"+guest.id, nil).want(t, 204, "") },
+		"left":   func(g string) { guest.do(t, "POST /groups/"+g+"/leave", nil).want(t, 204, "") },
+		"deleted": func(g string) {
+			boss.do(t, "DELETE /groups/"+g, nil).want(t, 204, "")
+		},
+	} {
+		g := boss.newGroup(t, "Watched")
+		boss.admits(t, g, guest)
+		f := guest.watch(t, "group:"+g)
+		end(g)
+		a := f.until(t, func(a answer) bool { return a.str("type") == "unsubscribed" })
+		if a.str("topic") != "group:"+g || a.str("code") == "" {
+			t.Errorf("%s: %s", what, a.body)
+		}
+	}
+}
+
 func testLiveHandshake(t *testing.T, s *site) {
 	_, api := s.ada.newToken(t, kv{"name": "a", "kind": "api", "scopes": []string{"tasks:read"}})
 	_, blind := s.ada.newToken(t, kv{"name": "b", "kind": "api", "scopes": []string{"groups:read"}})

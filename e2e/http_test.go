@@ -61,6 +61,7 @@ func TestHTTP(t *testing.T) {
 			"task list": testTaskList, "cursor": testCursor, "task life": testTaskLife, "actions": testActions,
 			"bulk": testBulk, "rights": testRights, "work": testWork,
 			"live handshake": testLiveHandshake, "live topics": testLiveTopics, "live closing": testLiveClosing,
+			"live members": testLiveMembers,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

@@ -20,6 +20,7 @@ import (
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/httpapi"
 	"github.com/firmlight/firmlight/internal/live"
+	"github.com/firmlight/firmlight/internal/metrics"
 	"github.com/firmlight/firmlight/internal/notify"
 	"github.com/firmlight/firmlight/internal/queue"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
@@ -51,6 +52,7 @@ type App struct {
 	webhooks   *webhook.Sender
 	fleet      *live.Devices
 	audit      *audit.Service
+	metrics    *metrics.Metrics
 	live       *live.Hub
 	stats      *live.Stats
 	notify     *notify.Service
@@ -172,7 +174,6 @@ func (a *App) wirePeople(secret []byte) (err error) {
 	a.audit = audit.NewService(audit.Options{Store: a.store, Retention: a.cfg.AuditRetention, Now: time.Now, Log: a.log})
 	a.live = live.NewHub(live.DefaultTiming, nil) // one server: SQLite is locked
 	a.notify = notify.New(notify.Options{Store: a.store.Notifications(), Groups: a.store, Live: a.live, Log: a.log})
-	a.groups.Listen(a.notify)
 	return nil
 }
 
@@ -180,8 +181,9 @@ func (a *App) wirePeople(secret []byte) (err error) {
 func (a *App) wireWork() {
 	q := queue.New(a.redis, a.log)
 	a.control = newControl(a.redis.Client(), a.id, a.sessions, a.log)
+	a.metrics = metrics.New(a.log)
 	a.tasks = tasks.NewService(tasks.Deps{
-		Store: a.store, Payloads: a.store, Counts: a.store, Queue: q, Events: taskEvents{a.live, a.notify}, Workers: a.control,
+		Store: a.metrics.Tasks(a.store), Payloads: a.store, Counts: a.store, Queue: q, Events: taskEvents{a.live, a.notify}, Workers: a.control,
 		Kinds: workload.Builtin(workload.Options{}), Server: a.id, Logger: a.log, Retention: a.retention,
 	})
 	a.hub = workers.NewHub(workers.HubOptions{
@@ -195,10 +197,6 @@ func (a *App) wireWork() {
 		OnResume: a.control.resumed, OnLost: a.workerLost,
 	})
 	a.control.hub, a.control.auth = a.hub, a.auth
-	a.groups.Listen(a.control)
-	a.auth.OnRevoked(a.hub.Revoke)
-	a.auth.OnRevoked(a.live.Revoke)
-	a.auth.OnRevokedHere(a.control.revoked)
 	a.dispatcher = dispatch.New(dispatch.Options{
 		Queue: q, Slots: dispatch.SlotsOf[*workers.Slot](a.hub), Tasks: a.tasks, Server: a.id, Logger: a.log,
 	})
@@ -210,8 +208,7 @@ func (a *App) wireWork() {
 		SweepNotifications: a.notify.Sweep, WorkerLost: a.workerLost,
 		Tombstones: a.store, RemoveQueues: q.Remove, Log: a.log,
 	})
-	a.groups.Listen(a.failover)
-	a.groups.Listen(rights{a.live})
+	a.listen()
 }
 
 // wireAPI builds the face of all that.
@@ -220,12 +217,23 @@ func (a *App) wireAPI() {
 		Log: a.log, Auth: a.auth, Groups: a.groups, TrustedProxies: a.cfg.TrustedProxies,
 		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,
 		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live, Audit: a.audit, Notify: a.notify,
-		Devices: a.devices, WebhookKey: a.webhooks.Key,
+		Metrics: a.metrics, Devices: a.devices, WebhookKey: a.webhooks.Key,
 		OwnWorkers: workers.NewService(a.store.Sessions(), a.store, a.control.refreshNow),
 		Ready:      a.ready,
 		Behind:     func() time.Duration { return max(a.store.QueueDelay(), a.tasks.SubmitLag()) },
 	})
+	a.watch()
 	a.stats = live.NewStats(a.live, a.api.LiveStats, live.StatsInterval, a.log)
+}
+
+// listen has the parts told of each other's changes.
+func (a *App) listen() {
+	for _, l := range []groups.Events{a.notify, a.failover, rights{a.live, a.control}} {
+		a.groups.Listen(l)
+	}
+	a.auth.OnRevoked(a.hub.Revoke)
+	a.auth.OnRevoked(a.live.Revoke)
+	a.auth.OnRevokedHere(a.control.revoked)
 }
 
 // ready reports what does not answer of store and Redis.
@@ -316,8 +324,11 @@ func (a *App) startParts(ctx context.Context) error {
 		}
 		a.started(p.name, p.part.Stop)
 	}
-	a.front.serve(a.api)
+	a.front.serve(a.api, a.metrics.Handler())
 	a.started("http", a.front.shutdown)
 	a.log.InfoContext(ctx, "server is ready", "url", a.URL(), "server", a.id)
+	if a.front.private != nil {
+		a.log.InfoContext(ctx, "metrics and profiles", "url", "http://"+a.front.private.Addr().String()+"/metrics")
+	}
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/firmlight/firmlight/internal/auth"
-	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
 )
@@ -35,10 +34,7 @@ type control struct {
 	wg     sync.WaitGroup
 }
 
-var (
-	_ tasks.Workers = (*control)(nil)
-	_ groups.Events = (*control)(nil)
-)
+var _ tasks.Workers = (*control)(nil)
 
 const (
 	controlChannel = "firmlight:control"
@@ -205,16 +201,6 @@ func (c *control) queueRefresh(owner string) {
 func (c *control) refreshHere(ctx context.Context, owner string) {
 	if err := c.hub.Refresh(ctx, owner); err != nil && ctx.Err() == nil {
 		c.log.WarnContext(ctx, "workers not refreshed; the hub heals it", "error", err)
-	}
-}
-
-// GroupChanged implements groups.Events: who came, went or changed roles may run
-// workers for other groups now.
-func (c *control) GroupChanged(e groups.Event) {
-	for _, user := range slices.Concat(e.Members, []string{e.User.ID}) {
-		if user != "" {
-			c.refreshOwner(user)
-		}
 	}
 }
 

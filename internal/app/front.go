@@ -25,7 +25,7 @@ const (
 // front is the listeners and what serves on them.
 type front struct {
 	public  net.Listener
-	private net.Listener // profiles, for the operator only; nil: none
+	private net.Listener // metrics and profiles, for the operator only; nil: none
 	log     *slog.Logger
 	servers []*http.Server
 	wg      sync.WaitGroup
@@ -46,11 +46,12 @@ func listen(ctx context.Context, cfg config.Config, log *slog.Logger) (*front, e
 	return f, nil
 }
 
-// serve answers requests until shutdown.
-func (f *front) serve(api http.Handler) {
+// serve answers requests until shutdown; metrics without asking who.
+func (f *front) serve(api, metrics http.Handler) {
 	f.run(f.public, api)
 	if f.private != nil {
 		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", metrics)
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)

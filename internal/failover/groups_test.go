@@ -156,7 +156,7 @@ func TestSweepsOfATombstone(t *testing.T) {
 				}
 				sweeps++
 			}
-			time.Sleep(sweepGroupsEvery) // the clock of the bubble, not ours
+			time.Sleep(sweepGroupsEvery) //nolint:forbidigo // of the bubble
 		}
 		if sweeps < 15 || sweeps > 40 {
 			t.Errorf("%d sweeps", sweeps)

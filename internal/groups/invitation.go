@@ -141,11 +141,12 @@ func (s *Service) joined(group, user Ref, m Membership) {
 	s.listeners.tell(Event{Type: Joined, Group: group, Actor: user, User: user, Role: m.Role, At: m.JoinedAt})
 }
 
-// AnswerAll answers every invitation to the caller and returns how many. Those
-// to groups that are full stay; ErrTooManyGroups where no more can be accepted.
-func (s *Service) AnswerAll(ctx context.Context, c auth.Caller, accept bool) (int, error) {
+// AnswerAll answers every invitation to the caller and returns of which groups.
+// Those to groups that are full stay; ErrTooManyGroups where no more can be accepted.
+func (s *Service) AnswerAll(ctx context.Context, c auth.Caller, accept bool) ([]string, error) {
 	const portion = 100
-	answered, after := 0, ""
+	var answered []string
+	after := ""
 	for {
 		page, err := s.Invitations(ctx, c, after, portion)
 		if err != nil {
@@ -155,7 +156,7 @@ func (s *Service) AnswerAll(ctx context.Context, c auth.Caller, accept bool) (in
 			err := s.answer(ctx, c, i, accept)
 			switch {
 			case err == nil:
-				answered++
+				answered = append(answered, i.Group)
 			case errors.Is(err, ErrGroupFull), errors.Is(err, ErrNoInvitation): // taken back meanwhile
 			default:
 				return answered, err

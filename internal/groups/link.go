@@ -177,7 +177,7 @@ func (s *Service) Join(ctx context.Context, c auth.Caller, code string, addr net
 	if err := s.room(ctx, c.UserID); err != nil {
 		return Mine{}, err
 	}
-	err = s.JoinAs(ctx, code, addr, func() (auth.User, error) { return auth.User{ID: c.UserID, Username: c.Username}, nil })
+	_, err = s.JoinAs(ctx, code, addr, func() (auth.User, error) { return auth.User{ID: c.UserID, Username: c.Username}, nil })
 	if err != nil {
 		return Mine{}, err
 	}
@@ -186,22 +186,22 @@ func (s *Service) Join(ctx context.Context, c auth.Caller, code string, addr net
 
 // JoinAs takes a use of a link, and then makes a member of the user that who
 // returns: a new one, of a registration. The use is given back where who fails,
-// or the group cannot be joined: what Join returns.
-func (s *Service) JoinAs(ctx context.Context, code string, addr netip.Addr, who func() (auth.User, error)) error {
+// or the group cannot be joined: what Join returns. It returns the group's id.
+func (s *Service) JoinAs(ctx context.Context, code string, addr netip.Addr, who func() (auth.User, error)) (string, error) {
 	l, err := s.tried(ctx, addr, func() (Link, error) { return s.store.TakeLink(ctx, hashCode(code), s.now()) })
 	if err != nil {
-		return err
+		return "", err
 	}
 	u, err := who()
 	if err == nil {
 		m := Membership{ID: newID(), Group: l.Group, User: u.ID, Role: l.Role, JoinedAt: s.now()}
 		if err = s.store.AddMember(ctx, m); err == nil {
 			s.joined(Ref{l.Group, l.GroupName}, Ref{u.ID, u.Username}, m)
-			return nil
+			return l.Group, nil
 		}
 	}
 	if back := s.store.GiveBackLink(context.WithoutCancel(ctx), l.ID); back != nil {
 		err = errors.Join(err, back)
 	}
-	return err
+	return "", err
 }

@@ -93,7 +93,7 @@ func TestUseIsGivenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := errors.New("no account")
-	err = f.JoinAs(ctx, code, addr, func() (auth.User, error) {
+	_, err = f.JoinAs(ctx, code, addr, func() (auth.User, error) {
 		_, err := f.LinkByCode(ctx, code, addr)
 		wantErr(t, "while an account is made", err, groups.ErrNoLink)
 		return auth.User{}, refused
@@ -101,10 +101,10 @@ func TestUseIsGivenBack(t *testing.T) {
 	wantErr(t, "no account", err, refused)
 	bob := f.user("bob")
 	made := func() (auth.User, error) { return auth.User{ID: bob.UserID, Username: "bob"}, nil }
-	if err := f.JoinAs(ctx, code, addr, made); err != nil {
-		t.Errorf("after it was given back: %v", err)
+	if group, err := f.JoinAs(ctx, code, addr, made); err != nil || group != g {
+		t.Errorf("after it was given back: %q, %v", group, err)
 	}
-	err = f.JoinAs(ctx, code, addr, func() (auth.User, error) { t.Error("an account with a bad link"); return made() })
+	_, err = f.JoinAs(ctx, code, addr, func() (auth.User, error) { t.Error("an account with a bad link"); return made() })
 	wantErr(t, "used up", err, groups.ErrNoLink)
 }
 

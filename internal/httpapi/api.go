@@ -23,6 +23,7 @@ import (
 	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/live"
+	"github.com/firmlight/firmlight/internal/metrics"
 	"github.com/firmlight/firmlight/internal/notify"
 	devsync "github.com/firmlight/firmlight/internal/sync"
 	"github.com/firmlight/firmlight/internal/tasks"
@@ -43,6 +44,7 @@ type Deps struct {
 	WebhookKey     func(group string) string // with which a group's webhooks are signed
 	Audit          *audit.Service
 	Notify         *notify.Service
+	Metrics        *metrics.Metrics
 	Ready          func(context.Context) error // returns nil while the store and Redis answer; nil: they always do
 	Behind         func() time.Duration        // how far the store's writes, or inserted tasks, are behind; nil: never
 	TrustedProxies []netip.Prefix              // whose X-Forwarded-For is believed; may be empty

@@ -27,6 +27,8 @@ var unaudited = []string{
 	"POST /api/v1/groups/{id}/tasks", "POST /api/v1/groups/{id}/tasks:batch", // a task says itself who and when
 	"POST /api/v1/auth/refresh",
 	"POST /api/sync-event", "POST /api/v1/sync-events", // so does an event
+	"POST /api/v1/notifications/read", "DELETE /api/v1/notifications/{id}", "PUT /api/v1/notifications/settings",
+	"PUT /api/v1/groups/{id}/star", "DELETE /api/v1/groups/{id}/star",
 	"POST /setup", // writes its entry itself
 }
 
@@ -232,6 +234,41 @@ func TestAuditFilters(t *testing.T) {
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
 		s.fails(http.StatusMethodNotAllowed, "method_not_allowed", method, "/api/v1/admin/audit", nil, root.as())
 		s.fails(http.StatusNotFound, "unknown_path", method, "/api/v1/admin/audit/"+all[0].ID, nil, root.as())
+	}
+}
+
+// TestAuditOfSeveralGroups: who asks for a group's entries sees every way into it.
+func TestAuditOfSeveralGroups(t *testing.T) {
+	s := newSite(t)
+	root, ada, bob := s.root(), s.register("ada"), s.register("bob")
+	one, two := s.group(ada, "one group"), s.group(ada, "another group")
+	for _, g := range []string{one, two} {
+		s.ok(http.StatusCreated, nil, "POST", "/api/v1/groups/"+g+"/invitations", map[string]string{"username": "bob"}, ada.as())
+	}
+	s.ok(http.StatusOK, nil, "POST", "/api/v1/invitations/accept-all", nil, bob.as())
+	var link struct{ ID, Code string }
+	s.ok(http.StatusCreated, &link, "POST", "/api/v1/groups/"+two+"/invite-links", map[string]int{"max_uses": 2}, ada.as())
+	s.ok(http.StatusCreated, nil, "POST", "/api/v1/auth/register", map[string]string{
+		"username": "eve", "email": "eve@example.org", "password": password, "invite": link.Code,
+	})
+	s.ok(http.StatusOK, nil, "POST", "/api/v1/invite-links/"+link.Code+"/join", nil, root.as())
+	for group, want := range map[string][]string{
+		one: {"accept-all-invitations bob", "invite ada", "create-group ada"},
+		two: {
+			"join-group root", "register eve", "create-invite-link ada", "accept-all-invitations bob", "invite ada", "create-group ada",
+		},
+	} {
+		var got []string
+		for _, e := range s.entries(root, "group="+group) {
+			got = append(got, e.Action+" "+e.who())
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	all := s.entries(root, "")
+	if text := fmt.Sprintf("%+v", all); strings.Contains(text, link.Code) || !strings.Contains(text, "invite_link Target:"+link.ID) {
+		t.Errorf("the code, or not the id, of the link in %s", text)
 	}
 }
 

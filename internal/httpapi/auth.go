@@ -97,11 +97,13 @@ func (a *API) register(ctx context.Context, in *registerRequest) (*loggedIn, err
 		return a.loggedIn(ctx, pair, err)
 	}
 	var pair auth.Pair
-	err := a.deps.Groups.JoinAs(ctx, in.Body.Invite, rq.addr, func() (_ auth.User, err error) {
+	group, err := a.deps.Groups.JoinAs(ctx, in.Body.Invite, rq.addr, func() (_ auth.User, err error) {
 		pair, err = a.deps.Auth.RegisterInvited(ctx, r, rq.client())
 		return pair.User, err
 	})
-	if err != nil && pair.User.ID != "" {
+	if err == nil {
+		noteGroup(ctx, group)
+	} else if pair.User.ID != "" {
 		// The group was deleted or filled up in the meantime. The account is there.
 		rq.log.WarnContext(ctx, "a new user could not join the group of the invite link", "user_id", pair.User.ID, "error", err)
 		err = nil

@@ -5,13 +5,18 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/fault"
 )
 
 // readyTimeout is how long the store and Redis have for an answer.
 const readyTimeout = 2 * time.Second
 
-// healthRoutes are for load balancers: they need no token and tell nothing.
+// healthRoutes are for operators. Those for load balancers need no token and tell
+// nothing; metrics tell of the whole installation.
 func (a *API) healthRoutes() {
 	const tag = "Operations"
 	handle(a, route{
@@ -21,6 +26,17 @@ func (a *API) healthRoutes() {
 		method: http.MethodGet, path: "/readyz", id: "ready", tag: tag,
 		summary: "The store and Redis answer; 503 where not", access: public,
 	}, a.ready)
+	handle(a, route{
+		method: http.MethodGet, path: "/metrics", id: "get-metrics", tag: tag,
+		summary: "Metrics of this server, for Prometheus", access: adminOr(auth.Metrics),
+	}, a.getMetrics)
+}
+
+func (a *API) getMetrics(context.Context, *struct{}) (*huma.StreamResponse, error) {
+	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+		r, w := humago.Unwrap(ctx)
+		a.deps.Metrics.Handler().ServeHTTP(w, r)
+	}}, nil
 }
 
 type healthAnswer struct {

@@ -158,11 +158,15 @@ func (a *API) declineAllInvitations(ctx context.Context, _ *struct{}) (*countAns
 }
 
 func (a *API) answerAll(ctx context.Context, accept bool) (*countAnswer, error) {
-	n, err := a.deps.Groups.AnswerAll(ctx, caller(ctx), accept)
+	answered, err := a.deps.Groups.AnswerAll(ctx, caller(ctx), accept)
+	for _, group := range answered {
+		noteGroup(ctx, group)
+		requestFrom(ctx).note.keep = true // these stay answered, whatever came after
+	}
 	if err != nil {
 		return nil, err
 	}
 	out := &countAnswer{}
-	out.Body.Count = n
+	out.Body.Count = len(answered)
 	return out, nil
 }

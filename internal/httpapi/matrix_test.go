@@ -124,6 +124,7 @@ export-events           401  404      200    200    200  200   200   404   403  
 get-alert-rules         401  404      200    200    200  200   200   404   403    403    404      devices:read
 set-alert-rules         401  404      403    403    403  200   200   404   403    403    403      session
 list-alerts             401  404      200    200    200  200   200   404   403    403    404      devices:read
+get-metrics             401  403      403    403    403  403   403   200   403    403    403      metrics
 
 alive                   200  200      200    200    200  200   200   200   200    200    200      public
 ready                   200  200      200    200    200  200   200   200   200    200    200      public
@@ -148,7 +149,6 @@ set-notification-settings 401  200    200    200    200  200   200   200   403  
 ? POST:/api/v1/admin/queues:pause                 401 403 403 403 403 403 403 204 403 403 403 session
 ? POST:/api/v1/admin/queues:resume                401 403 403 403 403 403 403 204 403 403 403 session
 ? POST:/api/v1/admin/queues:empty                 401 403 403 403 403 403 403 200 403 403 403 session
-? GET:/metrics                                    401 403 403 403 403 403 403 200 403 403 403 metrics
 `
 
 // howToAdd is what somebody reads whose new route fails the test.

@@ -7,6 +7,8 @@ import (
 	"github.com/firmlight/firmlight/internal/auth"
 )
 
+const starUnaudited = "a mark for oneself alone"
+
 // memberRoutes are what changes who is in a group, and as what.
 func (a *API) memberRoutes() {
 	const tag, path = "Groups", "/api/v1/groups/{id}"
@@ -17,11 +19,11 @@ func (a *API) memberRoutes() {
 	}, a.deleteGroup)
 	handle(a, route{
 		method: http.MethodPut, path: path + "/star", id: "star-group", tag: tag,
-		summary: "Mark a group, for yourself alone", access: write,
+		summary: "Mark a group, for yourself alone", access: write, unaudited: starUnaudited,
 	}, a.starGroup)
 	handle(a, route{
 		method: http.MethodDelete, path: path + "/star", id: "unstar-group", tag: tag,
-		summary: "Take the mark away", access: write,
+		summary: "Take the mark away", access: write, unaudited: starUnaudited,
 	}, a.unstarGroup)
 	handle(a, route{
 		method: http.MethodPost, path: path + "/leave", id: "leave-group", tag: tag,

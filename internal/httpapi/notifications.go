@@ -8,6 +8,8 @@ import (
 	"github.com/firmlight/firmlight/internal/notify"
 )
 
+const ownNotices = "what somebody reads, and wants to, concerns nobody else"
+
 func (a *API) notificationRoutes() {
 	const tag, path = "Notifications", "/api/v1/notifications"
 	handle(a, route{
@@ -16,11 +18,11 @@ func (a *API) notificationRoutes() {
 	}, a.listNotifications)
 	handle(a, route{
 		method: http.MethodPost, path: path + "/read", id: "read-notifications", tag: tag,
-		summary: "Mark some, or all, as read", access: session,
+		summary: "Mark some, or all, as read", access: session, unaudited: ownNotices,
 	}, a.readNotifications)
 	handle(a, route{
 		method: http.MethodDelete, path: path + "/{id}", id: "delete-notification", tag: tag,
-		summary: "Delete one", access: session,
+		summary: "Delete one", access: session, unaudited: ownNotices,
 	}, a.deleteNotification)
 	handle(a, route{
 		method: http.MethodGet, path: path + "/settings", id: "get-notification-settings", tag: tag,
@@ -28,7 +30,7 @@ func (a *API) notificationRoutes() {
 	}, a.getNotificationSettings)
 	handle(a, route{
 		method: http.MethodPut, path: path + "/settings", id: "set-notification-settings", tag: tag,
-		summary: "Say what you do not want to hear of, in one group or in all", access: session,
+		summary: "Say what you do not want to hear of, in one group or in all", access: session, unaudited: ownNotices,
 	}, a.setNotificationSettings)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/firmlight/firmlight/internal/audit"
@@ -23,8 +24,8 @@ type note struct {
 	user       auth.User // who it is, where no token says so
 	targetType string    // with target: what it is about, where the path does not say
 	target     string
-	group      string
-	keep       bool // also where the answer's status is no reason to
+	groups     []string // an entry for each
+	keep       bool     // also where the answer's status is no reason to
 }
 
 // noteUser notes who a request without a token turned out to be about.
@@ -36,8 +37,13 @@ func noteTarget(ctx context.Context, kind, id string) {
 	n.targetType, n.target = kind, id
 }
 
-// noteGroup notes the group that a request is about.
-func noteGroup(ctx context.Context, group string) { requestFrom(ctx).note.group = group }
+// noteGroup notes a group that a request is about, once; an empty id is none.
+func noteGroup(ctx context.Context, group string) {
+	n := &requestFrom(ctx).note
+	if group != "" && !slices.Contains(n.groups, group) {
+		n.groups = append(n.groups, group)
+	}
+}
 
 var errPanic = errors.New("the handler panicked")
 
@@ -95,7 +101,12 @@ func (a *API) record(ctx context.Context, r route, made string, err error) {
 		e.Actor, e.ActorName = rq.note.user.ID, rq.note.user.Username
 	}
 	r.target(rq, made, &e)
-	a.deps.Audit.Record(ctx, e)
+	if len(rq.note.groups) == 0 {
+		a.deps.Audit.Record(ctx, e)
+	}
+	for _, e.Group = range rq.note.groups {
+		a.deps.Audit.Record(ctx, e)
+	}
 }
 
 // keeps reports whether the log has an answer of this status.
@@ -140,9 +151,6 @@ func (r route) target(rq *request, made string, e *audit.Entry) {
 		about(nouns[last], made)
 	case e.TargetType == "" && e.Actor != "":
 		about("user", e.Actor)
-	}
-	if rq.note.group != "" {
-		e.Group = rq.note.group
 	}
 }
 

@@ -75,7 +75,9 @@ func (a *API) observe(next http.Handler) http.Handler {
 					writeProblem(sw, r, fault.New(fault.Internal, "internal", "internal error"))
 				}
 			}
-			a.logAccess(rq, r, sw, time.Since(start))
+			took := time.Since(start)
+			a.deps.Metrics.Request(r.Pattern, r.Method, sw.status, took)
+			a.logAccess(rq, r, sw, took)
 		}()
 		next.ServeHTTP(sw, r)
 	})

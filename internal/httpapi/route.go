@@ -40,6 +40,14 @@ func user(scope auth.Scope) access {
 	return access{kinds: []auth.Kind{auth.KindSession, auth.KindAPI}, scope: scope}
 }
 
+// adminOr is an administrator who logged in, or an API token of theirs with the
+// scope.
+func adminOr(scope auth.Scope) access {
+	x := user(scope)
+	x.admin = true
+	return x
+}
+
 func (x access) String() string {
 	if x.kinds == nil {
 		return "anybody"

@@ -19,6 +19,7 @@ import (
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/httpapi"
 	"github.com/firmlight/firmlight/internal/live"
+	"github.com/firmlight/firmlight/internal/metrics"
 	"github.com/firmlight/firmlight/internal/notify"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
 )
@@ -96,7 +97,8 @@ func newSite(t *testing.T, change ...func(*auth.Options, *httpapi.Deps)) *site {
 	hub := live.NewHub(live.DefaultTiming, nil)
 	d := httpapi.Deps{
 		Log: log, Groups: groups.NewService(s.db, s.db, o.Throttle, s.clock.now), Live: hub, Audit: s.audit,
-		Notify: notify.New(notify.Options{Store: s.db.Notifications(), Groups: s.db, Live: hub, Log: log}),
+		Metrics: metrics.New(log),
+		Notify:  notify.New(notify.Options{Store: s.db.Notifications(), Groups: s.db, Live: hub, Log: log}),
 	}
 	for _, c := range change {
 		c(&o, &d)

@@ -21,6 +21,7 @@ import (
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/httpapi"
 	"github.com/firmlight/firmlight/internal/live"
+	"github.com/firmlight/firmlight/internal/metrics"
 	"github.com/firmlight/firmlight/internal/notify"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
 	devsync "github.com/firmlight/firmlight/internal/sync"
@@ -40,6 +41,7 @@ type workshop struct {
 	authWith  auth.Options // what auth was made with
 	groups    *groups.Service
 	audit     *audit.Service
+	metrics   *metrics.Metrics
 	tasks     *tasks.Service
 	live      *live.Hub
 	notify    *notify.Service
@@ -77,7 +79,7 @@ const allowedOrigin = "https://pages.example"
 func newWorkshop(t *testing.T) *workshop {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	w := &workshop{T: t}
+	w := &workshop{T: t, metrics: metrics.New(log)}
 	var err error
 	if w.store, err = sqlite.Open(t.Context(), t.TempDir(), log); err != nil {
 		t.Fatal(err)
@@ -97,7 +99,7 @@ func newWorkshop(t *testing.T) *workshop {
 	w.notify = notify.New(notify.Options{Store: w.store.Notifications(), Groups: w.store, Live: w.live, Log: log})
 	w.groups.Listen(w.notify)
 	w.tasks = tasks.NewService(tasks.Deps{
-		Store: w.store, Payloads: w.store, Counts: w.store, Queue: noQueue{}, Events: told{w.live, w.notify}, Workers: w,
+		Store: w.metrics.Tasks(w.store), Payloads: w.store, Counts: w.store, Queue: noQueue{}, Events: told{w.live, w.notify}, Workers: w,
 		Kinds: workload.Builtin(workload.Options{}), Server: "server", Logger: log,
 		Retention: func(context.Context, string) (*time.Duration, error) { return nil, nil },
 	})
@@ -117,7 +119,7 @@ func newWorkshop(t *testing.T) *workshop {
 		Log: log, Auth: w.auth, Groups: w.groups, Tasks: w.tasks, Sessions: w.store.Sessions(), Workers: w.hub, Live: w.live,
 		Devices:    devsync.NewService(devsync.Options{Store: w.store, Groups: w.groups, Roles: w.store, Now: time.Now}),
 		WebhookKey: func(group string) string { return "key of " + group },
-		Audit:      w.audit, Notify: w.notify, AllowedOrigins: []string{allowedOrigin},
+		Audit:      w.audit, Notify: w.notify, Metrics: w.metrics, AllowedOrigins: []string{allowedOrigin},
 		Behind: func() time.Duration { return time.Duration(w.behind.Load()) },
 		Ready: func(ctx context.Context) error {
 			if w.unready.Load() {

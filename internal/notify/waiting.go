@@ -57,10 +57,6 @@ func (w *waiting) addAlert(n Notification) {
 	w.alerts = append(w.alerts, n)
 }
 
-func (w *waiting) empty() bool {
-	return len(w.due)+len(w.events)+len(w.alerts)+len(w.fewer)+w.dropped == 0
-}
-
 func (w *waiting) forget(user string) {
 	maps.DeleteFunc(w.due, func(_ string, n Notification) bool { return n.To == user })
 	delete(w.fewer, user)
@@ -141,9 +137,7 @@ func (s *Service) take() waiting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w := s.waiting
-	if !w.empty() {
-		s.waiting = newWaiting()
-	}
+	s.waiting = newWaiting() // also for an empty one: its maps are read without the lock
 	return w
 }
 

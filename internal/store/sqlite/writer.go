@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/firmlight/firmlight/internal/tasks"
@@ -46,6 +47,8 @@ type writer struct {
 	done chan struct{} // closed when the goroutine has ended
 	wake chan struct{} // has a token when something waits
 	room [2]chan struct{}
+
+	commits, operations atomic.Int64 // durable since the start
 
 	mu       sync.Mutex // guards what follows
 	lanes    [2][]*op   // urgent, bulk
@@ -239,6 +242,8 @@ func (w *writer) commit(lane, ops int) (batch []*op) {
 	}
 	w.tx.stats.reset()
 	if err == nil {
+		w.commits.Add(1)
+		w.operations.Add(int64(len(batch)))
 		return batch
 	}
 	w.tx.broken = nil
@@ -397,6 +402,12 @@ func (tx *writeTx) forget() {
 // QueueDelay returns how long the oldest write has waited that is not durable
 // yet: zero when idle. Above a second, submits are refused (429).
 func (db *DB) QueueDelay() time.Duration { return db.writer.delay() }
+
+// Writes returns how many transactions were committed since the start, and how
+// many operations shared them.
+func (db *DB) Writes() (commits, operations int64) {
+	return db.writer.commits.Load(), db.writer.operations.Load()
+}
 
 // write runs f in the shared transaction and returns after the commit is
 // durable. An error of f undoes f alone and is returned. When ctx ends first,

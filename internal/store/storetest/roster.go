@@ -12,9 +12,10 @@ import (
 	"github.com/firmlight/firmlight/protocol"
 )
 
-func (f *fixture) worker(owner, id string) workers.Worker {
+// worker returns one of ada's.
+func (f *fixture) worker(id string) workers.Worker {
 	f.Helper()
-	w, err := f.Roster.Worker(f.ctx, owner, id)
+	w, err := f.Roster.Worker(f.ctx, "ada", id)
 	f.ok(err)
 	return w
 }
@@ -26,28 +27,28 @@ func testRoster(f *fixture) {
 		ID: s.Worker, Owner: "ada", Name: "box", FirstSeen: f.now, LastSeen: f.now,
 		Kinds: []string{"k", "z"}, Labels: map[string]string{"os": "linux"}, SDK: "go/1",
 	}
-	f.equal("new", f.worker("ada", s.Worker), want)
+	f.equal("new", f.worker(s.Worker), want)
 	seen := func(d time.Duration) time.Time { return f.now.Add(d) }
 
 	f.equal("part", f.yes(f.Sessions.Part(f.ctx, s.ID, 1, seen(time.Hour), seen(time.Minute), false)), true)
 	want.LastSeen = seen(time.Minute)
-	f.equal("in grace", f.worker("ada", s.Worker), want)
+	f.equal("in grace", f.worker(s.Worker), want)
 
 	_, err := f.Sessions.Resume(f.ctx, f.newSession(func(n *workers.Session) {
 		n.ID, n.LastHeard, n.Offered, n.Labels, n.SDK = s.ID, seen(2*time.Minute), []string{"y"}, nil, "py/2"
 	}))
 	f.ok(err)
 	want.LastSeen, want.Kinds, want.Labels, want.SDK = seen(2*time.Minute), []string{"y"}, nil, "py/2"
-	f.equal("resumed", f.worker("ada", s.Worker), want)
+	f.equal("resumed", f.worker(s.Worker), want)
 
 	f.open(func(n *workers.Session) { n.ConnectedAt = seen(-time.Hour) }) // another server's clock is late
 	want.Kinds, want.Labels, want.SDK = []string{"k", "z"}, map[string]string{"os": "linux"}, "go/1"
-	f.equal("opened again", f.worker("ada", s.Worker), want)
+	f.equal("opened again", f.worker(s.Worker), want)
 
 	before := time.Now().Truncate(time.Millisecond)
 	last := f.open(func(n *workers.Session) { n.Name = "leaves" })
 	f.equal("lose", f.lose(last.ID, 1, time.Time{}), true)
-	if w := f.worker("ada", last.Worker); w.LastSeen.Before(before) {
+	if w := f.worker(last.Worker); w.LastSeen.Before(before) {
 		f.Errorf("left just now, last seen at %s", w.LastSeen)
 	}
 
@@ -95,7 +96,7 @@ func testSettings(f *fixture) {
 	f.equal("save what was read before", f.yes(f.Roster.SaveSettings(f.ctx, s.Worker, 0, workers.Settings{})), false)
 	f.equal("save of an unknown one", f.yes(f.Roster.SaveSettings(f.ctx, newID(), 0, want)), false)
 	f.open() // changes nothing about them
-	w := f.worker("ada", s.Worker)
+	w := f.worker(s.Worker)
 	f.equal("saved", w.Settings, want)
 	f.equal("revision", w.Revision, int64(1))
 	byName, err := f.Sessions.SettingsOf(f.ctx, "ada", "box")
@@ -109,7 +110,7 @@ func testSettings(f *fixture) {
 		return f.Roster.SaveSettings(f.ctx, s.Worker, 1, workers.Settings{SlotsCap: &i})
 	})
 	f.equal("saved at once", won, 1)
-	f.equal("revision after it", f.worker("ada", s.Worker).Revision, int64(2))
+	f.equal("revision after it", f.worker(s.Worker).Revision, int64(2))
 }
 
 func testRemoveWorker(f *fixture) {
@@ -127,7 +128,7 @@ func testRemoveWorker(f *fixture) {
 	refused("connected", "ada", s.Worker, workers.ErrWorkerConnected)
 	f.equal("part", f.yes(f.Sessions.Part(f.ctx, s.ID, 1, f.now, f.now, false)), true)
 	refused("in grace", "ada", s.Worker, workers.ErrWorkerConnected)
-	f.equal("settings after refusals", f.worker("ada", s.Worker).Settings.Paused, true)
+	f.equal("settings after refusals", f.worker(s.Worker).Settings.Paused, true)
 	days, err := f.Stats.WorkerDays(f.ctx, s.Worker, time.Time{}, 10)
 	f.ok(err)
 	f.equal("history after refusals", len(days), 1)
@@ -138,20 +139,20 @@ func testRemoveWorker(f *fixture) {
 	f.ok(err)
 	f.equal("history", len(days), 0)
 	again := f.open()
-	if again.Worker == s.Worker || f.worker("ada", again.Worker).Settings.Paused {
+	if again.Worker == s.Worker || f.worker(again.Worker).Settings.Paused {
 		f.Error("it came back as the one that was forgotten")
 	}
 }
 
 // ranOn ends a task that a worker ran for a second until ended.
-func (f *fixture) ranOn(worker string, ended time.Time, group, by string) tasks.Task {
+func (f *fixture) ranOn(worker string, ended time.Time, group, by string) {
 	f.Helper()
 	began := ended.Add(-time.Second)
 	t := f.insert(func(n *tasks.New) { n.Group, n.CreatedBy, n.CreatedAt, n.RunAt = group, by, began, began })
 	o := owner("s")
 	o.Worker = worker
 	t = f.apply(tasks.Claim(t.ID, 0, o, t.Timeout, began))
-	return f.apply(tasks.Succeed(t, nil, ended))
+	f.apply(tasks.Succeed(t, nil, ended))
 }
 
 func testWorkerDays(f *fixture) {
