@@ -55,14 +55,14 @@ func (s *Service) Start(ctx context.Context) error {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				s.Flush(ctx)
+				s.Flush(context.WithoutCancel(ctx)) // what it has taken must not be lost to a stop
 			}
 		}
 	})
 	return nil
 }
 
-// Stop writes what is left.
+// Stop writes what is left, at most until ctx ends.
 func (s *Service) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	if s.cancel != nil {
@@ -99,7 +99,9 @@ func (s *Service) write(ctx context.Context, e Entry) {
 // as a few entries with a count.
 func (s *Service) Flush(ctx context.Context) {
 	for _, e := range s.flood.take(s.opt.Now()) {
-		s.write(ctx, e)
+		if ctx.Err() == nil {
+			s.write(ctx, e)
+		}
 	}
 }
 
