@@ -179,7 +179,7 @@ func TestWorkerPlans(t *testing.T) {
 		"own workers":               {ownWorkers, []any{"o", "", 50}, "workers_owner (owner=? AND id>?)"},
 		"settings":                  {settingsOf, []any{"[]"}, "workers USING PRIMARY KEY (id=?)"},
 		"memberships of each":       {rolesOfEach, []any{"[]"}, "(user_id=?)"},
-		"live sessions of a worker": {liveSession, []any{"o", "w"}, "sessions_owner (owner=? AND state=?)"},
+		"live sessions of a worker": {liveSession, []any{"o", "w"}, "COVERING INDEX sessions_here (worker=? AND state=?)"},
 		"history of a worker":       {workerDays, []any{"w", 0, 50}, "PRIMARY KEY (worker=? AND day>?)"},
 	} {
 		t.Run(name, func(t *testing.T) {
