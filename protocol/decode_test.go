@@ -258,7 +258,7 @@ func TestCheckValue(t *testing.T) {
 
 func TestReconnects(t *testing.T) {
 	for code, want := range map[int]bool{1000: false, 1001: true, 1006: true, 1009: true, 4400: false, 4401: false,
-		4403: false, 4409: false, 4429: true, 4499: false, 4500: true, 4508: true, 4513: true} {
+		4403: false, 4409: false, 4429: true, 4499: false, 4500: true, 4503: true, 4508: true, 4513: true} {
 		if got := protocol.Reconnects(code); got != want {
 			t.Errorf("%d: %v", code, got)
 		}

@@ -29,6 +29,7 @@ const (
 	CloseGroup        = 4403 // group not allowed
 	CloseResumed      = 4409 // resumed on another connection
 	CloseInternal     = 4500
+	CloseDisconnected = 4503 // an administrator ended the connection
 	CloseSilent       = 4508 // nothing heard for timeout_ms
 	CloseTooMany      = 4429
 	CloseSlow         = 4513 // the worker reads too slowly

@@ -99,6 +99,7 @@ func TestCloseCodes(t *testing.T) {
 		{code: protocol.CloseSilent},
 		{code: protocol.CloseSlow},
 		{code: protocol.CloseTooMany, least: 5 * time.Second, most: 10 * time.Second},
+		{code: protocol.CloseDisconnected, least: 5 * time.Second, most: 10 * time.Second},
 		{code: protocol.CloseMalformed, final: true},
 		{code: protocol.CloseUnauthorized, final: true},
 		{code: protocol.CloseGroup, final: true},

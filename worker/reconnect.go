@@ -67,7 +67,7 @@ func leastPause(err error) time.Duration {
 	switch {
 	case code == protocol.CloseGoingAway || errors.Is(err, errServerDrains):
 		return between(0, awayMost)
-	case code == protocol.CloseTooMany || tooMany:
+	case code == protocol.CloseTooMany || code == protocol.CloseDisconnected || tooMany:
 		return between(tooManyWait, 2*tooManyWait)
 	}
 	return 0

@@ -23,7 +23,7 @@ const (
 	backoffBase = 2 * time.Second // then doubling, with full jitter
 	backoffMost = 30 * time.Second
 	awayMost    = 2 * time.Second // after 1001, at random
-	tooManyWait = 5 * time.Second // after 4429, and up to as much again
+	tooManyWait = 5 * time.Second // after 4429 and 4503, and up to as much again
 	stableAfter = 5 * time.Second // between two losses, for the next try to be at once
 )
 

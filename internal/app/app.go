@@ -183,8 +183,9 @@ func (a *App) wireWork() {
 	a.control = newControl(a.redis.Client(), a.id, a.sessions, a.log)
 	a.metrics = metrics.New(a.log)
 	a.tasks = tasks.NewService(tasks.Deps{
-		Store: a.metrics.Tasks(a.store), Payloads: a.store, Counts: a.store, Queue: q, Events: taskEvents{a.live, a.notify}, Workers: a.control,
+		Store: a.metrics.Tasks(a.store), Payloads: a.store, Counts: a.store, Queues: a.store, Queue: q, Events: taskEvents{a.live, a.notify}, Workers: a.control,
 		Kinds: workload.Builtin(workload.Options{}), Server: a.id, Logger: a.log, Retention: a.retention,
+		PausesChanged: a.control.pausesChanged,
 	})
 	a.hub = workers.NewHub(workers.HubOptions{
 		Store: a.sessions, Tasks: a.tasks, Server: a.id, Ping: a.cfg.WorkerPing, Timeout: a.cfg.WorkerTimeout,
@@ -196,10 +197,11 @@ func (a *App) wireWork() {
 		},
 		OnResume: a.control.resumed, OnLost: a.workerLost,
 	})
-	a.control.hub, a.control.auth = a.hub, a.auth
+	a.control.auth = a.auth
 	a.dispatcher = dispatch.New(dispatch.Options{
 		Queue: q, Slots: dispatch.SlotsOf[*workers.Slot](a.hub), Tasks: a.tasks, Server: a.id, Logger: a.log,
 	})
+	a.control.hub, a.control.tasks, a.control.dispatcher = a.hub, a.tasks, a.dispatcher
 	a.failover = failover.New(failover.Deps{
 		Server: workers.Server{ID: a.id, Address: a.URL(), Started: time.Now()}, Tasks: a.tasks, Sessions: a.sessions,
 		Cluster: a.store, Hub: a.hub, Grace: a.cfg.WorkerGrace, KeepMetadata: a.cfg.MetadataRetention,
@@ -217,7 +219,12 @@ func (a *App) wireAPI() {
 		Log: a.log, Auth: a.auth, Groups: a.groups, TrustedProxies: a.cfg.TrustedProxies,
 		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,
 		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live, Audit: a.audit, Notify: a.notify,
+<<<<<<< HEAD
 		Metrics: a.metrics, Devices: a.devices, WebhookKey: a.webhooks.Key,
+=======
+		Installation: a.store, Cluster: a.store, Disconnect: a.control.disconnect,
+		Metrics:    a.metrics,
+>>>>>>> main
 		OwnWorkers: workers.NewService(a.store.Sessions(), a.store, a.control.refreshNow),
 		Ready:      a.ready,
 		Behind:     func() time.Duration { return max(a.store.QueueDelay(), a.tasks.SubmitLag()) },

@@ -73,6 +73,9 @@ func TestPrivateListener(t *testing.T) {
 	if status, _ := get(t, a.URL()+"/metrics"); status != http.StatusUnauthorized {
 		t.Errorf("without a token: %d", status)
 	}
+	if err := a.webhooks.Stop(t.Context()); err != nil { // asynq does not survive a client that is closed
+		t.Fatal(err)
+	}
 	if err := a.redis.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/firmlight/firmlight/internal/auth"
+	"github.com/firmlight/firmlight/internal/dispatch"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
 )
@@ -24,10 +25,14 @@ type control struct {
 	server   string
 	sessions workers.Store
 	log      *slog.Logger
-	hub      *workers.Hub  // set before Start
-	auth     *auth.Service // the same
-	out      chan order    // to the other servers; full: dropped
-	owners   chan string   // of workers, to refresh here; full: dropped
+	// Set before Start.
+	hub        *workers.Hub
+	auth       *auth.Service
+	tasks      *tasks.Service
+	dispatcher *dispatch.Dispatcher
+
+	out    chan order  // to the other servers; full: dropped
+	owners chan string // of workers, to refresh here; full: dropped
 
 	mu     sync.Mutex // guards cancel
 	cancel context.CancelFunc
@@ -42,8 +47,8 @@ const (
 	maxOrders      = 1024 // that wait for Redis
 )
 
-// order is one message to the other servers. One field of Cancel, Session,
-// Revoked and Owner is set.
+// order is one message to the other servers: one of Cancel, Session, Revoked,
+// Owner, Worker and Pauses is set.
 type order struct {
 	From    string     `json:"from"`
 	Cancel  tasks.Task `json:"cancel,omitzero"`
@@ -52,6 +57,8 @@ type order struct {
 	Epoch   int64      `json:"epoch,omitempty"`
 	Revoked []string   `json:"revoked,omitempty"` // sessions, tokens and users
 	Owner   string     `json:"owner,omitempty"`   // of workers: settings or memberships have changed
+	Worker  string     `json:"worker,omitempty"`  // disconnected by an administrator
+	Pauses  bool       `json:"pauses,omitempty"`  // of queues have changed
 }
 
 func newControl(c redis.UniversalClient, server string, sessions workers.Store, log *slog.Logger) *control {
@@ -134,6 +141,10 @@ func (c *control) obey(ctx context.Context, payload string) {
 		c.auth.Revoked(o.Revoked...)
 	case o.Owner != "":
 		c.queueRefresh(o.Owner)
+	case o.Worker != "":
+		c.hub.CloseWorker(o.Worker)
+	case o.Pauses:
+		c.dispatcher.PausesChanged()
 	}
 }
 
@@ -202,6 +213,35 @@ func (c *control) refreshHere(ctx context.Context, owner string) {
 	if err := c.hub.Refresh(ctx, owner); err != nil && ctx.Err() == nil {
 		c.log.WarnContext(ctx, "workers not refreshed; the hub heals it", "error", err)
 	}
+}
+
+// pausesChanged tells every server that queues were paused or resumed; one that
+// does not hear of it sees it in the store.
+func (c *control) pausesChanged() {
+	c.dispatcher.PausesChanged()
+	c.publish(order{Pauses: true})
+}
+
+// disconnect closes every connection of a worker, here and elsewhere. Its tasks
+// go to others at once, also those of sessions that have no connection now. A
+// worker that has no session is left alone.
+func (c *control) disconnect(ctx context.Context, worker string) error {
+	grace, err := c.sessions.List(ctx, workers.Filter{Workers: []string{worker}, States: []workers.State{workers.Grace}})
+	if err != nil {
+		return err
+	}
+	for _, s := range grace {
+		s, lost, err := c.sessions.Lose(ctx, s.ID, s.Epoch, time.Time{})
+		if err == nil && lost {
+			err = c.tasks.Lost(ctx, s.ID, tasks.Loss{LastHeard: s.LastHeard, ByServer: true, Reason: workers.Disconnected})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	c.hub.CloseWorker(worker)
+	c.publish(order{Worker: worker})
+	return nil
 }
 
 // Connected returns the ids of the workers connected for a group and kind.

@@ -489,8 +489,8 @@ func TestSessionGoneBeforeAssign(t *testing.T) {
 // While the store is away entries come back every second and are never given up.
 func TestStoreAway(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
-		b.store.setAway(true)
 		b.start()
+		b.store.setAway(true)
 		b.submit("t", echo, tasks.Normal)
 		b.eventually("claims fail more often than asynq retries", func() bool { return b.store.claimed() >= 3 })
 		b.store.setAway(false)

@@ -22,11 +22,13 @@ type times struct {
 	refillBusy time.Duration // of another
 	audit      time.Duration
 	look       time.Duration // at pairs without a consumer
+	pauses     time.Duration // how often the store is asked what is paused
 }
 
 var standard = times{
 	poll: 5 * time.Second, handOver: 5 * time.Second, idle: 30 * time.Second, tick: time.Second,
 	refill: 5 * time.Second, refillBusy: time.Second, audit: time.Minute, look: 5 * time.Second,
+	pauses: 500 * time.Millisecond, // holds everywhere within a second, also without Redis
 }
 
 // lookGroups is how many groups one look in turns takes.
@@ -55,12 +57,14 @@ type Dispatcher struct {
 	listens chan struct{}  // closed when the doorbell is first connected
 	once    sync.Once
 	changed chan struct{} // has one when news is not empty
+	pauses  chan struct{} // has one when queues were paused or resumed
 
 	mu        sync.Mutex // guards all below; no call out of the package under it but starting a consumer
 	started   bool
 	stopped   bool
 	consumers map[tasks.Pair]*consumer
 	alarms    map[tasks.Pair]alarm
+	paused    map[tasks.Pair]bool        // queues, as the store said last
 	news      map[string]map[string]bool // groups → kinds to look at
 	turn      int                        // of the look in turns
 }
@@ -76,7 +80,7 @@ func New(o Options) *Dispatcher {
 	d := &Dispatcher{
 		queue: o.Queue, slots: o.Slots, tasks: o.Tasks, times: standard,
 		log:     o.Logger.With("component", "dispatch", "server", o.Server),
-		listens: make(chan struct{}), changed: make(chan struct{}, 1),
+		listens: make(chan struct{}), changed: make(chan struct{}, 1), pauses: make(chan struct{}, 1),
 		consumers: make(map[tasks.Pair]*consumer),
 		alarms:    make(map[tasks.Pair]alarm),
 		news:      make(map[string]map[string]bool),
@@ -85,15 +89,19 @@ func New(o Options) *Dispatcher {
 	return d
 }
 
-// Start begins to listen and to look for work.
-func (d *Dispatcher) Start(context.Context) error {
+// Start begins to listen and to look for work, once it knows what is paused. An
+// error is the store's.
+func (d *Dispatcher) Start(ctx context.Context) error {
+	if err := d.readPauses(ctx); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.started || d.stopped {
 		return nil
 	}
 	d.started = true
-	d.wg.Add(2)
+	d.wg.Add(3)
 	go func() {
 		defer d.wg.Done()
 		d.queue.Listen(d.ctx, d.heard, d.missed)
@@ -101,6 +109,10 @@ func (d *Dispatcher) Start(context.Context) error {
 	go func() {
 		defer d.wg.Done()
 		d.lookAround()
+	}()
+	go func() {
+		defer d.wg.Done()
+		d.watchPauses()
 	}()
 	return nil
 }
@@ -176,7 +188,7 @@ func (d *Dispatcher) wake(p tasks.Pair, lanes [queue.Lanes]bool) {
 	serves := d.slots.Serves(p)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.stopped {
+	if d.stopped || d.paused[queueOf(p)] {
 		return
 	}
 	if c := d.consumers[p]; c != nil {
@@ -200,7 +212,10 @@ func (d *Dispatcher) retire(c *consumer) bool {
 	serves := d.slots.Serves(c.pair)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.stopped || serves && !c.gate.idle(d.times.idle) {
+	if d.stopped || d.consumers[c.pair] != c { // it is being stopped
+		return false
+	}
+	if serves && !c.gate.idle(d.times.idle) {
 		return false
 	}
 	delete(d.consumers, c.pair)

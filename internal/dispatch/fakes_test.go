@@ -219,6 +219,7 @@ type fakeStore struct {
 	rows     map[string]*row
 	order    []*row // of insertion
 	away     bool
+	paused   map[tasks.Pair]bool
 	block    chan struct{} // claims wait for it
 	claims   int
 	unclaims int
@@ -314,6 +315,31 @@ func (s *fakeStore) DuePairs(_ context.Context, groups, kinds []string) ([]tasks
 		}
 	}
 	return out, nil
+}
+
+func (s *fakeStore) Paused(context.Context) ([]tasks.Pair, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []tasks.Pair
+	for p, paused := range s.paused {
+		if paused {
+			out = append(out, p)
+		}
+	}
+	if s.away {
+		return nil, errAway
+	}
+	return out, nil
+}
+
+// pause pauses or resumes a queue in the store; nobody is told.
+func (s *fakeStore) pause(p tasks.Pair, paused bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.paused == nil {
+		s.paused = map[tasks.Pair]bool{}
+	}
+	s.paused[p] = paused
 }
 
 func (s *fakeStore) setAway(away bool) {

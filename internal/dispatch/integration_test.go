@@ -57,7 +57,7 @@ func newWhole(tb testing.TB, redisURL string) *whole {
 	q := queue.New(r, log)
 	w := &whole{tb: tb, ended: make(chan tasks.Task, 100_000)}
 	w.Service = tasks.NewService(tasks.Deps{
-		Store: db, Payloads: db, Counts: db, Queue: q, Events: w, Workers: noWorkers{},
+		Store: db, Payloads: db, Counts: db, Queues: db, Queue: q, Events: w, Workers: noWorkers{},
 		Kinds: workload.Builtin(workload.Options{}), Server: "s1", Logger: log,
 		Retention: func(context.Context, string) (*time.Duration, error) { return nil, nil },
 	})

@@ -27,6 +27,8 @@ type Tasks interface {
 	Restamp(ctx context.Context, p tasks.Pair, pr tasks.Priority, stampedBefore time.Time, limit int) (int, error)
 	// DuePairs returns the pairs with waiting tasks among groups × kinds.
 	DuePairs(ctx context.Context, groups, kinds []string) ([]tasks.DuePair, error)
+	// Paused returns the queues (pairs without target) that nothing may leave.
+	Paused(ctx context.Context) ([]tasks.Pair, error)
 }
 
 // Slot is one reserved place of a session.

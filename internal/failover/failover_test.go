@@ -89,7 +89,7 @@ func setUp(t *testing.T) *fixture {
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
 	service := tasks.NewService(tasks.Deps{
-		Store: db, Payloads: db, Counts: db, Queue: noQueue{}, Events: noEvents{}, Workers: noWorkers{},
+		Store: db, Payloads: db, Counts: db, Queues: db, Queue: noQueue{}, Events: noEvents{}, Workers: noWorkers{},
 		Kinds: workload.Builtin(workload.Options{}), Server: "here", Logger: log,
 		Retention: func(context.Context, string) (*time.Duration, error) { return nil, nil },
 	})

@@ -31,8 +31,8 @@ func (h *heartbeat) run(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.r.Server
-	s.Beat = h.beat + 1
 	started := time.Now()
+	s.Beat, s.BeatAt = h.beat+1, started
 	late := started.Sub(h.last) > stallAfter
 	by := h.last.Add(stallAfter) // a store that hangs must not hold up the stall
 	if late {

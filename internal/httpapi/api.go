@@ -22,6 +22,7 @@ import (
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/internal/groups"
+	"github.com/firmlight/firmlight/internal/installation"
 	"github.com/firmlight/firmlight/internal/live"
 	"github.com/firmlight/firmlight/internal/metrics"
 	"github.com/firmlight/firmlight/internal/notify"
@@ -45,12 +46,15 @@ type Deps struct {
 	Audit          *audit.Service
 	Notify         *notify.Service
 	Metrics        *metrics.Metrics
-	Ready          func(context.Context) error // returns nil while the store and Redis answer; nil: they always do
-	Behind         func() time.Duration        // how far the store's writes, or inserted tasks, are behind; nil: never
-	TrustedProxies []netip.Prefix              // whose X-Forwarded-For is believed; may be empty
-	AllowedOrigins []string                    // of browsers, besides the server's own; may be empty
-	PublicURL      string                      // as people reach the server; empty: as the request says
-	Web            http.Handler                // what is not below /api/; nil: nothing is
+	Installation   installation.Store
+	Cluster        workers.Cluster
+	Disconnect     func(ctx context.Context, worker string) error // on every server
+	Ready          func(context.Context) error                    // returns nil while the store and Redis answer; nil: they always do
+	Behind         func() time.Duration                           // how far the store's writes, or inserted tasks, are behind; nil: never
+	TrustedProxies []netip.Prefix                                 // whose X-Forwarded-For is believed; may be empty
+	AllowedOrigins []string                                       // of browsers, besides the server's own; may be empty
+	PublicURL      string                                         // as people reach the server; empty: as the request says
+	Web            http.Handler                                   // what is not below /api/; nil: nothing is
 }
 
 // API is the handler of every request.
@@ -96,6 +100,8 @@ func New(deps Deps) *API {
 	a.taskActionRoutes()
 	a.groupWorkRoutes()
 	a.ownWorkerRoutes()
+	a.installationRoutes()
+	a.queueRoutes()
 	a.socketRoutes()
 	a.ingestRoutes()
 	a.deviceRoutes()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/firmlight/firmlight/internal/auth"
+	"github.com/firmlight/firmlight/internal/live"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
 )
@@ -157,10 +158,14 @@ func (a *API) getStats(ctx context.Context, in *getStatsRequest) (*statsAnswer, 
 	return &statsAnswer{Body: showStats(in.Window, s)}, nil
 }
 
-// LiveStats returns what a stats event shows of a group.
-func (a *API) LiveStats(ctx context.Context, group string) (any, error) {
+// LiveStats returns what a stats event shows: of a group its statistics, of the
+// topic admin the overview.
+func (a *API) LiveStats(ctx context.Context, t live.Topic) (any, error) {
+	if t.Kind == live.Admin {
+		return a.overview(ctx)
+	}
 	const window = "24h"
-	s, err := a.deps.Tasks.Stats(ctx, group, windows[window])
+	s, err := a.deps.Tasks.Stats(ctx, t.ID, windows[window])
 	return showStats(window, s), err
 }
 

@@ -102,6 +102,15 @@ cancel-task             401  404      403    200    403  200   200   404   403  
 retry-task              401  404      403    200    403  200   200   404   403    403    404      tasks:write
 drop-result             401  404      403    204    403  204   204   404   403    403    404      tasks:write
 
+admin-overview          401  403      403    403    403  403   403   200   403    403    403      session
+admin-list-groups       401  403      403    403    403  403   403   200   403    403    403      session
+admin-list-workers      401  403      403    403    403  403   403   200   403    403    403      session
+admin-disconnect-worker 401  403      403    403    403  403   403   204   403    403    403      session
+admin-list-queues       401  403      403    403    403  403   403   200   403    403    403      session
+admin-pause-queue       401  403      403    403    403  403   403   204   403    403    403      session
+admin-resume-queue      401  403      403    403    403  403   403   204   403    403    403      session
+admin-empty-queue       401  403      403    403    403  403   403   200   403    403    403      session
+
 GET:/api/v1/live        401  101      101    101    101  101   101   101   403    403    101      tasks:read
 GET:/api/v1/worker      401  403      403    403    403  403   403   403   101    403    403      session
 
@@ -141,14 +150,6 @@ read-notifications      401  200      200    200    200  200   200   200   403  
 delete-notification     401  404      404    204    404  404   404   404   403    403    403      session
 get-notification-settings 401  200    200    200    200  200   200   200   403    403    403      session
 set-notification-settings 401  200    200    200    200  200   200   200   403    403    403      session
-? GET:/api/v1/admin/overview                      401 403 403 403 403 403 403 200 403 403 403 session
-? GET:/api/v1/admin/groups                        401 403 403 403 403 403 403 200 403 403 403 session
-? GET:/api/v1/admin/workers                       401 403 403 403 403 403 403 200 403 403 403 session
-? POST:/api/v1/admin/workers/{id}/disconnect      401 403 403 403 403 403 403 204 403 403 403 session
-? GET:/api/v1/admin/queues                        401 403 403 403 403 403 403 200 403 403 403 session
-? POST:/api/v1/admin/queues:pause                 401 403 403 403 403 403 403 204 403 403 403 session
-? POST:/api/v1/admin/queues:resume                401 403 403 403 403 403 403 204 403 403 403 session
-? POST:/api/v1/admin/queues:empty                 401 403 403 403 403 403 403 200 403 403 403 session
 `
 
 // howToAdd is what somebody reads whose new route fails the test.

@@ -9,10 +9,11 @@ import (
 )
 
 // Stats sends a group's figures to those who watch it, soon after something of
-// it changed. It costs nothing for groups that nobody watches.
+// it changed, and the installation's to those who watch Admin. It costs nothing
+// for what nobody watches.
 type Stats struct {
 	hub    *Hub
-	figure func(ctx context.Context, group string) (any, error)
+	figure func(ctx context.Context, t Topic) (any, error)
 	every  time.Duration
 	log    *slog.Logger
 
@@ -21,12 +22,12 @@ type Stats struct {
 	wg     sync.WaitGroup
 }
 
-// StatsInterval is between two stats events of one group.
+// StatsInterval is between two stats events of one topic.
 const StatsInterval = 2 * time.Second
 
-// NewStats returns what sends stats events on hub; figure returns a group's
-// figures as JSON shows them.
-func NewStats(hub *Hub, figure func(ctx context.Context, group string) (any, error), every time.Duration, log *slog.Logger) *Stats {
+// NewStats returns what sends stats events on hub; figure returns the figures of
+// a group, or of Admin, as JSON shows them.
+func NewStats(hub *Hub, figure func(ctx context.Context, t Topic) (any, error), every time.Duration, log *slog.Logger) *Stats {
 	return &Stats{hub: hub, figure: figure, every: every, log: log}
 }
 
@@ -63,6 +64,9 @@ func (s *Stats) run(ctx context.Context) {
 		for _, t := range s.hub.takeChanged() {
 			s.send(ctx, t)
 		}
+		if all := (Topic{Kind: Admin}); s.hub.Watched(all) {
+			s.send(ctx, all)
+		}
 	}
 }
 
@@ -70,9 +74,9 @@ func (s *Stats) run(ctx context.Context) {
 func (s *Stats) send(ctx context.Context, t Topic) {
 	ctx, cancel := context.WithTimeout(ctx, rightsTimeout)
 	defer cancel()
-	v, err := s.figure(ctx, t.ID)
+	v, err := s.figure(ctx, t)
 	if err != nil {
-		s.log.DebugContext(ctx, "no figures for a stats event", "group_id", t.ID, "error", err)
+		s.log.DebugContext(ctx, "no figures for a stats event", "topic", t.String(), "error", err)
 		return
 	}
 	b, err := json.Marshal(v)

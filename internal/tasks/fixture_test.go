@@ -32,7 +32,7 @@ func newFixture(tb testing.TB) *fixture {
 	}
 	f := &fixture{store: db, queue: &listQueue{}, wire: &wire{sent: make(chan struct{}, 1024)}, events: &eventLog{changed: make(chan tasks.Task, 1024)}}
 	f.Service = tasks.NewService(tasks.Deps{
-		Store: db, Payloads: db, Counts: db, Queue: f.queue, Events: f.events, Workers: f.wire,
+		Store: db, Payloads: db, Counts: db, Queues: db, Queue: f.queue, Events: f.events, Workers: f.wire,
 		Kinds: workload.Builtin(workload.Options{}), Server: "s1", Logger: slog.New(slog.DiscardHandler),
 		Retention: func(context.Context, string) (*time.Duration, error) { return nil, nil },
 	})

@@ -18,6 +18,7 @@ type Deps struct {
 	Store    Store
 	Payloads Payloads
 	Counts   StatsStore
+	Queues   QueueStore
 	Queue    Queue
 	Events   Events
 	Workers  Workers
@@ -27,6 +28,9 @@ type Deps struct {
 	// Retention returns a group's own retention of payloads, nil for the default;
 	// a fault of kind NotFound for a group that is gone.
 	Retention func(ctx context.Context, group string) (*time.Duration, error)
+	// PausesChanged is told after queues were paused or resumed here; it does not
+	// block. Nil: nobody waits for it.
+	PausesChanged func()
 }
 
 // Service carries tasks through their life. Every decision is a compare-and-set

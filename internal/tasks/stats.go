@@ -9,10 +9,10 @@ import (
 // same write as the transition that ended the task, or right after.
 type Count struct {
 	Group  string
-	Member string // who ran its last attempt; empty where it ended waiting
-	Worker string // id: which worker did
-	By     string // who submitted it
-	Hour   time.Time
+	Member string    // who ran its last attempt; empty where it ended waiting
+	Worker string    // id: which worker did
+	By     string    // who submitted it
+	At     time.Time // of its end
 	Status Status
 	Run    time.Duration // of the last attempt
 	Wait   time.Duration // from due to the last claim
@@ -25,7 +25,7 @@ func CountOf(t Task) (Count, bool) {
 	if !t.Status.Ended() || t.IsParent() {
 		return Count{}, false
 	}
-	c := Count{Group: t.Group, By: t.CreatedBy, Hour: t.FinishedAt.Truncate(time.Hour), Status: t.Status}
+	c := Count{Group: t.Group, By: t.CreatedBy, At: t.FinishedAt, Status: t.Status}
 	if t.startedSinceDue() { // else what it carries is of an attempt that was left behind
 		c.Member, c.Worker, c.Ran = t.RunBy, t.Worker, true
 		c.Run = t.FinishedAt.Sub(t.StartedAt)

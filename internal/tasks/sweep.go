@@ -44,11 +44,15 @@ func (s *Service) EndUnansweredCancels(ctx context.Context) error {
 }
 
 // ExpireUnstarted fails parts of broadcasts whose workers stayed away: from the
-// beginning, or since they left an attempt unfinished.
+// beginning, or since they left an attempt unfinished. Those in paused queues wait.
 func (s *Service) ExpireUnstarted(ctx context.Context) error {
 	at := now()
+	paused, err := s.Queues.PausedQueues(ctx)
+	if err != nil {
+		return err
+	}
 	return s.sweep(ctx, Where{In(ColStatus, Queued, Scheduled), Ne(ColTarget, "")}, func(t Task) error {
-		if t.RunAt.Add(t.FanOut.StartWithin).After(at) {
+		if t.RunAt.Add(t.FanOut.StartWithin).After(at) || slices.Contains(paused, Pair{Group: t.Group, Kind: t.Kind}) {
 			return nil
 		}
 		_, _, err := s.decide(ctx, t, func(cur Task) (Transition, bool) {

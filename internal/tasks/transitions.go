@@ -200,6 +200,7 @@ func Lose(t Task, l Loss, now time.Time) Transition {
 	}
 	tr := Transition{
 		Name: "lose", Task: t.ID, If: append(owned(t), Eq(ColEpoch, t.Epoch), Eq(ColCancelRequested, time.Time{})),
+		Failover: now,
 	}
 	lost := []Entry{entry(t, EvLost, now, l.Reason)}
 	if !l.LastHeard.IsZero() && !l.ByServer { // a dead server kept no time of it

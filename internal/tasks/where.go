@@ -1,5 +1,7 @@
 package tasks
 
+import "time"
+
 // Column is a field of Task as stores know it: a SQL column, a document field.
 type Column string
 
@@ -123,6 +125,9 @@ type Transition struct {
 	// returns it with Set applied instead of reading the row again: for callers
 	// who know every column that counts, because none changes while If holds.
 	From *Task
+	// Failover is when a lost worker's or server's task was taken back, which the
+	// installation counts; zero: it was not.
+	Failover time.Time
 }
 
 // Sort orders what Find returns.

@@ -96,6 +96,19 @@ func (h *Hub) Revoke(ids ...string) {
 	}
 }
 
+// Disconnected is what the timeline says of tasks whose worker was disconnected.
+const Disconnected = "An administrator disconnected the worker."
+
+// CloseWorker closes all connections of a worker with CloseDisconnected. Their
+// sessions are lost at once, which does not count against their tasks.
+func (h *Hub) CloseWorker(worker string) {
+	for _, p := range h.all() {
+		if p.seat.worker == worker {
+			p.finish(disconnected)
+		}
+	}
+}
+
 // Evict closes the connection of a session that was resumed, with this epoch,
 // on another one.
 func (h *Hub) Evict(session string, epoch int64) {

@@ -59,7 +59,7 @@ type ending struct {
 	reason   string
 	gone     bool   // the socket is closed already
 	abrupt   bool   // what is queued is thrown away
-	left     bool   // the worker left by itself: lost at once, without grace
+	left     bool   // lost at once, without grace: the worker left by itself, or was told to
 	byServer bool   // not the worker's fault
 	taken    bool   // the session lives on elsewhere
 	revoked  bool   // the worker's owner ended it
@@ -82,6 +82,8 @@ var (
 		loss: "The worker sent too many messages."}
 	revoked = ending{code: protocol.CloseUnauthorized, reason: "the token is no longer valid",
 		revoked: true, loss: "The worker's token was revoked."}
+	disconnected = ending{code: protocol.CloseDisconnected, reason: "disconnected by an administrator",
+		left: true, byServer: true, loss: Disconnected}
 	expired = ending{code: protocol.CloseUnauthorized, reason: "the token has expired",
 		loss: "The worker's token expired."}
 )

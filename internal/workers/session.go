@@ -69,6 +69,7 @@ type Server struct {
 	Address string
 	Beat    int64
 	Started time.Time
+	BeatAt  time.Time // by its own clock, for people to read
 }
 
 // Faults about sessions and workers.
@@ -132,6 +133,7 @@ type Filter struct {
 	Group      string
 	Kind       string
 	Owner      string
+	Workers    []string  // ids; nil does not filter
 	GraceEnded time.Time // only grace whose Until is not after it
 	Limit      int       // 0: 10,000
 }

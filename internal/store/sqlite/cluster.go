@@ -12,8 +12,9 @@ import (
 // Beat implements workers.Cluster.
 func (db *DB) Beat(ctx context.Context, s workers.Server) error {
 	return db.writeOne(ctx, func(tx *writeTx) error {
-		return tx.exec1(`INSERT INTO servers (id, address, beat, started) VALUES (?, ?, 1, ?)
-			ON CONFLICT (id) DO UPDATE SET beat = beat + 1, address = excluded.address`, s.ID, s.Address, ms(s.Started))
+		return tx.exec1(`INSERT INTO servers (id, address, beat, started, beat_at) VALUES (?, ?, 1, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET beat = beat + 1, address = excluded.address, beat_at = excluded.beat_at`,
+			s.ID, s.Address, ms(s.Started), ms(s.BeatAt))
 	})
 }
 
@@ -22,10 +23,10 @@ func (db *DB) Servers(ctx context.Context) ([]workers.Server, error) {
 	var out []workers.Server
 	err := db.read(ctx, func(rows *sql.Rows) error {
 		var s workers.Server
-		err := rows.Scan(&s.ID, &s.Address, (*int64Col)(&s.Beat), (*timeCol)(&s.Started))
+		err := rows.Scan(&s.ID, &s.Address, (*int64Col)(&s.Beat), (*timeCol)(&s.Started), (*timeCol)(&s.BeatAt))
 		out = append(out, s)
 		return err
-	}, "SELECT id, address, beat, started FROM servers ORDER BY id")
+	}, "SELECT id, address, beat, started, beat_at FROM servers ORDER BY id")
 	return out, err
 }
 

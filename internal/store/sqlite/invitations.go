@@ -8,9 +8,13 @@ import (
 	"github.com/firmlight/firmlight/internal/groups"
 )
 
-const invitationQuery = `SELECT i.id, i.group_id, g.name, i.user_id, u.username, i.invited_by, COALESCE(b.username, ''), i.created_at
-	FROM invitations i JOIN user_groups g ON g.id = i.group_id JOIN users u ON u.id = i.user_id
-	LEFT JOIN users b ON b.id = i.invited_by `
+const (
+	invitationQuery = `SELECT i.id, i.group_id, g.name, i.user_id, u.username, i.invited_by, COALESCE(b.username, ''), i.created_at
+		FROM invitations i JOIN user_groups g ON g.id = i.group_id JOIN users u ON u.id = i.user_id
+		LEFT JOIN users b ON b.id = i.invited_by `
+	invitationsTo = "WHERE i.user_id = ? AND i.id > ? ORDER BY i.id LIMIT ?"
+	invitationsOf = "WHERE i.group_id = ? AND i.id > ? ORDER BY i.id LIMIT ?"
+)
 
 func (db *DB) invitations(ctx context.Context, where string, args ...any) ([]groups.Invitation, error) {
 	var found []groups.Invitation
@@ -62,12 +66,12 @@ func (db *DB) InvitationByID(ctx context.Context, id string) (groups.Invitation,
 
 // InvitationsTo implements groups.InvitationStore.
 func (db *DB) InvitationsTo(ctx context.Context, user, after string, limit int) ([]groups.Invitation, error) {
-	return db.invitations(ctx, "WHERE i.user_id = ? AND i.id > ? ORDER BY i.id LIMIT ?", user, after, limit)
+	return db.invitations(ctx, invitationsTo, user, after, limit)
 }
 
 // InvitationsOf implements groups.InvitationStore.
 func (db *DB) InvitationsOf(ctx context.Context, group, after string, limit int) ([]groups.Invitation, error) {
-	return db.invitations(ctx, "WHERE i.group_id = ? AND i.id > ? ORDER BY i.id LIMIT ?", group, after, limit)
+	return db.invitations(ctx, invitationsOf, group, after, limit)
 }
 
 // AnswerInvitation implements groups.InvitationStore.

@@ -14,6 +14,8 @@ const (
 	linkQuery   = `SELECT l.id, l.group_id, g.name, l.hash, l.role, l.max_uses, l.uses, l.expires_at,
 		l.created_by, COALESCE(u.username, ''), l.created_at
 		FROM invite_links l JOIN user_groups g ON g.id = l.group_id LEFT JOIN users u ON u.id = l.created_by `
+	linksAfter  = "WHERE l.group_id = ? AND l.id > ? ORDER BY l.id LIMIT ?"
+	linkInForce = "WHERE l.hash = ? AND l.uses < l.max_uses AND l.expires_at > ?"
 )
 
 func (db *DB) links(ctx context.Context, where string, args ...any) ([]groups.Link, error) {
@@ -55,16 +57,12 @@ func (db *DB) InsertLink(ctx context.Context, l groups.Link, now time.Time) erro
 
 // Links implements groups.LinkStore.
 func (db *DB) Links(ctx context.Context, group, after string, limit int) ([]groups.Link, error) {
-	return db.links(ctx, "WHERE l.group_id = ? AND l.id > ? ORDER BY l.id LIMIT ?", group, after, limit)
+	return db.links(ctx, linksAfter, group, after, limit)
 }
 
 // LinkByHash implements groups.LinkStore.
 func (db *DB) LinkByHash(ctx context.Context, hash string, now time.Time) (groups.Link, error) {
-	return db.link(ctx, "WHERE l.hash = ? AND l.uses < l.max_uses AND l.expires_at > ?", hash, ms(now))
-}
-
-func (db *DB) link(ctx context.Context, where string, args ...any) (groups.Link, error) {
-	found, err := db.links(ctx, where, args...)
+	found, err := db.links(ctx, linkInForce, hash, ms(now))
 	if err == nil && len(found) == 0 {
 		err = groups.ErrNoLink
 	}

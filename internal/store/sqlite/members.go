@@ -9,8 +9,12 @@ import (
 	"github.com/firmlight/firmlight/internal/groups"
 )
 
-const memberQuery = `SELECT m.id, m.group_id, m.user_id, COALESCE(u.username, ''), m.role, m.joined_at
-	FROM memberships m LEFT JOIN users u ON u.id = m.user_id `
+const (
+	memberQuery = `SELECT m.id, m.group_id, m.user_id, COALESCE(u.username, ''), m.role, m.joined_at
+		FROM memberships m LEFT JOIN users u ON u.id = m.user_id `
+	membersAfter  = "WHERE m.group_id = ? AND m.id > ? ORDER BY m.id LIMIT ?"
+	dueTombstones = "SELECT id, deleted_at, sweep_at FROM deleted_groups WHERE sweep_at <= ? ORDER BY sweep_at LIMIT ?"
+)
 
 func (db *DB) members(ctx context.Context, where string, args ...any) ([]groups.Membership, error) {
 	var found []groups.Membership
@@ -27,7 +31,7 @@ func (db *DB) members(ctx context.Context, where string, args ...any) ([]groups.
 
 // Members implements groups.MemberStore.
 func (db *DB) Members(ctx context.Context, group, after string, limit int) ([]groups.Membership, error) {
-	return db.members(ctx, "WHERE m.group_id = ? AND m.id > ? ORDER BY m.id LIMIT ?", group, after, limit)
+	return db.members(ctx, membersAfter, group, after, limit)
 }
 
 // Roster implements groups.MemberStore. The version is read before the members:
@@ -156,7 +160,7 @@ func (db *DB) DueTombstones(ctx context.Context, now time.Time, limit int) ([]gr
 		t.DeletedAt, t.SweepAt = at(deleted), at(sweep)
 		found = append(found, t)
 		return err
-	}, "SELECT id, deleted_at, sweep_at FROM deleted_groups WHERE sweep_at <= ? ORDER BY sweep_at LIMIT ?", ms(now), limit)
+	}, dueTombstones, ms(now), limit)
 	return found, err
 }
 

@@ -134,6 +134,33 @@ func TestPlans(t *testing.T) {
 			wantPlan(t, db, c, test.index, false)
 		})
 	}
+	for _, test := range []struct {
+		name, query string
+		args        []any
+		index       string
+		sorts       bool
+	}{
+		{"page of queues", queuePage, []any{1, "g", "k", 50}, "SEARCH q USING PRIMARY KEY ((group_id,kind)>(?,?))", false},
+		{"its tasks ahead", queuePage, []any{1, "g", "k", 50}, "COVERING INDEX tasks_scheduled (group_id=? AND kind=? AND run_at>?)", false},
+		{"its retries ahead", queuePage, []any{1, "g", "k", 50}, "INDEX tasks_requeued (group_id=? AND kind=? AND run_at>?)", false},
+		{"its oldest task", queuePage, []any{1, "g", "k", 50}, "INDEX tasks_pairs (group_id=? AND kind=? AND target=?)", false},
+		{"longest queues", queuesLongest, []any{1, 20}, "SEARCH q USING PRIMARY KEY (group_id=? AND kind=?)", true},
+		{"paused queues", pausedQueues, nil, "INDEX queues_paused", false},
+		{"overview of tasks", overviewTasks, nil, "COVERING INDEX tasks_scheduled", false},
+		{"overview of users", overviewTasks, nil, "COVERING INDEX users_deleted", false},
+		{"overview of workers", overviewWorkers, nil, "COVERING INDEX sessions_here", false},
+		{"overview of a day", overviewMinutes, []any{1, 1}, "SEARCH stats_minutes USING INTEGER PRIMARY KEY (rowid>?)", false},
+		{"names of groups", groupNames, []any{"g"}, "SEARCH user_groups USING PRIMARY KEY (id>?)", false},
+		{"a page of groups", groupsSeen, []any{"[]"}, "INDEX memberships_owner (group_id=?)", false},
+		{"names of workers", workerNames, []any{"w"}, "COVERING INDEX sessions_here (worker>?)", false},
+		{"a page of workers", workersSeen, []any{"[]"}, "SEARCH w USING PRIMARY KEY (id=?)", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := &clause{}
+			c.add(test.query, test.args...)
+			wantPlan(t, db, c, test.index, test.sorts)
+		})
+	}
 	t.Run("counts of children", func(t *testing.T) {
 		c := &clause{}
 		c.add(childStatuses, "p")
@@ -152,7 +179,7 @@ func TestWorkerPlans(t *testing.T) {
 		"own workers":               {ownWorkers, []any{"o", "", 50}, "workers_owner (owner=? AND id>?)"},
 		"settings":                  {settingsOf, []any{"[]"}, "workers USING PRIMARY KEY (id=?)"},
 		"memberships of each":       {rolesOfEach, []any{"[]"}, "(user_id=?)"},
-		"live sessions of a worker": {liveSession, []any{"o", "w"}, "sessions_owner (owner=? AND state=?)"},
+		"live sessions of a worker": {liveSession, []any{"o", "w"}, "COVERING INDEX sessions_here (worker=? AND state=?)"},
 		"history of a worker":       {workerDays, []any{"w", 0, 50}, "PRIMARY KEY (worker=? AND day>?)"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -161,6 +161,9 @@ func (s *Sessions) List(ctx context.Context, f workers.Filter) ([]workers.Sessio
 	text("owner = ?", f.Owner)
 	text("EXISTS (SELECT 1 FROM json_each(groups) WHERE value = ?)", f.Group)
 	text("EXISTS (SELECT 1 FROM json_each(kinds) WHERE value = ?)", f.Kind)
+	if f.Workers != nil {
+		c.add(" AND worker IN (SELECT value FROM json_each(?))", toJSON(f.Workers))
+	}
 	if !f.GraceEnded.IsZero() {
 		c.add(" AND state = 'grace' AND until <= ?", ms(f.GraceEnded))
 	}

@@ -31,28 +31,62 @@ type workerKey struct {
 type statsSum struct{ succeeded, failed, cancelled, run int64 }
 
 // statsDelta sums what the operations of one transaction count, so that each
-// row of the statistics is written once.
+// row of the statistics, and of queues, is written once.
 type statsDelta struct {
 	members map[memberKey]statsSum
 	times   map[timeKey]int64
 	workers map[workerKey]statsSum
+	minutes map[int64]minuteSum
+	queues  map[tasks.Pair]queueSum
 }
 
-func (d *statsDelta) reset() { clear(d.members); clear(d.times); clear(d.workers) }
+func (d *statsDelta) reset() {
+	clear(d.members)
+	clear(d.times)
+	clear(d.workers)
+	clear(d.minutes)
+	clear(d.queues)
+}
 
-func (d *statsDelta) add(counts []tasks.Count) {
+// opCounts is what one operation counts.
+type opCounts struct {
+	ended     []tasks.Count
+	failovers []time.Time
+	moves     []move
+}
+
+func (c *opCounts) reset() { c.ended, c.failovers, c.moves = c.ended[:0], c.failovers[:0], c.moves[:0] }
+
+func (d *statsDelta) add(counts *opCounts) {
 	if d.members == nil {
 		d.members, d.times = make(map[memberKey]statsSum), make(map[timeKey]int64)
-		d.workers = make(map[workerKey]statsSum)
+		d.workers, d.minutes = make(map[workerKey]statsSum), make(map[int64]minuteSum)
+		d.queues = make(map[tasks.Pair]queueSum)
 	}
-	for _, c := range counts {
-		today := c.Hour.UTC().Truncate(day)
-		d.addSpan(c, "h", c.Hour)
-		d.addSpan(c, "d", today)
-		if c.Worker != "" {
-			key := workerKey{c.Worker, ms(today), c.Group, c.By}
-			d.workers[key] = d.workers[key].plus(c)
-		}
+	for _, c := range counts.ended {
+		d.addEnd(c)
+	}
+	for _, at := range counts.failovers {
+		minute := ms(at.Truncate(time.Minute))
+		sum := d.minutes[minute]
+		sum.failovers++
+		d.minutes[minute] = sum
+	}
+	for _, m := range counts.moves {
+		d.addMove(m)
+	}
+}
+
+func (d *statsDelta) addEnd(c tasks.Count) {
+	today, minute := c.At.UTC().Truncate(day), ms(c.At.Truncate(time.Minute))
+	d.addSpan(c, "h", c.At.Truncate(time.Hour))
+	d.addSpan(c, "d", today)
+	sum := d.minutes[minute]
+	sum.ended = sum.ended.plus(c)
+	d.minutes[minute] = sum
+	if c.Worker != "" {
+		key := workerKey{c.Worker, ms(today), c.Group, c.By}
+		d.workers[key] = d.workers[key].plus(c)
 	}
 }
 
@@ -80,6 +114,16 @@ func (d *statsDelta) addSpan(c tasks.Count, span string, start time.Time) {
 		d.times[timeKey{c.Group, span, at, "run", tasks.Bucket(c.Run)}]++
 	}
 }
+
+// minuteSum is what one minute counts of the whole installation.
+type minuteSum struct {
+	ended     statsSum
+	failovers int64
+}
+
+const addMinute = `INSERT INTO stats_minutes (at, succeeded, failed, cancelled, failovers) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET succeeded = succeeded + excluded.succeeded, failed = failed + excluded.failed,
+	cancelled = cancelled + excluded.cancelled, failovers = failovers + excluded.failovers`
 
 const addMember = `INSERT INTO stats_members (group_id, span, at, member, succeeded, failed, cancelled, run)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -114,7 +158,12 @@ func (tx *writeTx) flushStats() error {
 			return err
 		}
 	}
-	return nil
+	for at, s := range tx.stats.minutes {
+		if err := tx.exec1(addMinute, at, s.ended.succeeded, s.ended.failed, s.ended.cancelled, s.failovers); err != nil {
+			return err
+		}
+	}
+	return tx.flushQueues()
 }
 
 const (
@@ -167,6 +216,7 @@ func (db *DB) Depth(ctx context.Context, group string) (map[tasks.Status]int, er
 }
 
 // PruneStats removes the hours before the day (UTC) of a time; their days stay.
+// Minutes go after a day, and queues that say nothing.
 func (db *DB) PruneStats(ctx context.Context, before time.Time) error {
 	start := ms(before.UTC().Truncate(day))
 	return db.write(ctx, func(tx *writeTx) error {
@@ -179,6 +229,9 @@ func (db *DB) PruneStats(ctx context.Context, before time.Time) error {
 				return err
 			}
 		}
-		return nil
+		if err := tx.exec1("DELETE FROM stats_minutes WHERE at < ?", ms(time.Now().Add(-day-time.Hour))); err != nil {
+			return err
+		}
+		return tx.exec1("DELETE FROM queues WHERE waiting = 0 AND running = 0 AND paused_at = 0")
 	})
 }

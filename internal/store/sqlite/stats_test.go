@@ -55,3 +55,39 @@ func TestPruneStats(t *testing.T) {
 		t.Errorf("%d rows of hours left, %v, want 2", hours, err)
 	}
 }
+
+// TestPruneQueues: minutes go after a day, and queues that say nothing.
+func TestPruneQueues(t *testing.T) {
+	db, ctx := openTest(t), context.Background()
+	now := time.Now().UTC().Truncate(time.Minute)
+	for i, kind := range []string{"waits", "over", "paused"} {
+		n := benchTask()
+		n.Group, n.Kind = "g", kind
+		if _, err := db.Insert(ctx, n); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			continue
+		}
+		if _, ok, err := db.Apply(ctx, tasks.CancelWaiting(n.Task, now.Add(time.Duration(-20*i)*time.Hour))); err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+	}
+	if err := db.PauseQueue(ctx, tasks.Pair{Group: "g", Kind: "paused"}, now); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.PruneStats(ctx, now.Add(-40*24*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]int{
+		"SELECT count(*) FROM queues":                     2,
+		"SELECT count(*) FROM queues WHERE kind = 'over'": 0,
+		"SELECT count(*) FROM stats_minutes":              1,
+		"SELECT sum(cancelled) FROM stats_minutes":        1,
+	} {
+		var n int
+		if err := db.readRow(ctx, query, nil, (*intCol)(&n)); err != nil || n != want {
+			t.Errorf("%s: %d, %v, want %d", query, n, err, want)
+		}
+	}
+}

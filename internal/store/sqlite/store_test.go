@@ -6,12 +6,21 @@ import (
 	"testing"
 
 	"github.com/firmlight/firmlight/internal/store/storetest"
+	"github.com/firmlight/firmlight/internal/tasks"
+	"github.com/firmlight/firmlight/internal/workers"
 )
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(tb testing.TB) storetest.Stores {
 		db := openTest(tb)
-		return storetest.Stores{Tasks: db, Payloads: db, Stats: db, Sessions: db.Sessions(), Roster: db.Sessions(), Cluster: db}
+		return storetest.Stores{Tasks: db, Payloads: db, Stats: db, Queues: db, Sessions: db.Sessions(), Roster: db.Sessions(), Cluster: db, Installation: db}
+	})
+}
+
+func TestInstallationStore(t *testing.T) {
+	storetest.Installation(t, func(t *testing.T) (storetest.InstallationStore, workers.Store, tasks.Store) {
+		db := openTest(t)
+		return db, db.Sessions(), db
 	})
 }
 

@@ -55,6 +55,7 @@ func (tx *writeTx) insert(n *tasks.New) (tasks.Inserted, error) {
 		_, t, err := tx.task("id = ? OR (parent = ? AND key = ? AND parent <> '')", n.ID, n.Parent, n.Key)
 		return tasks.Inserted{Task: t, Existed: true, SameBody: true}, err
 	}
+	tx.moved(&n.Task, nowhere)
 	if n.Parent == "" {
 		for _, w := range words {
 			if err := tx.exec1("INSERT INTO task_words (group_id, word, task) VALUES (?, ?, ?)", n.Group, w, seq); err != nil {
@@ -141,7 +142,14 @@ func (db *DB) Apply(ctx context.Context, t tasks.Transition) (tasks.Task, bool, 
 	var after tasks.Task
 	run := func(tx *writeTx) error {
 		var seq int64
+		var before place
 		var err error
+		moves := setsStatus(t.Set)
+		if moves {
+			if before, err = tx.placeNow(&t); err != nil {
+				return err
+			}
+		}
 		if t.From == nil {
 			seq, after, err = one(tx.query(c.String(), c.args...))
 		} else if err = tx.row(c.String(), c.args, &seq); err == nil {
@@ -150,10 +158,8 @@ func (db *DB) Apply(ctx context.Context, t tasks.Transition) (tasks.Task, bool, 
 		if err != nil {
 			return err
 		}
-		if ends(t.Set) {
-			if count, ok := tasks.CountOf(after); ok {
-				tx.counts = append(tx.counts, count)
-			}
+		if moves {
+			tx.count(&t, &after, before)
 		}
 		if t.Output != nil && after.DroppedAt.IsZero() {
 			err = tx.exec1("INSERT OR REPLACE INTO task_outputs (task, data) VALUES (?, ?)", seq, t.Output)
@@ -185,7 +191,9 @@ func (db *DB) Claim(ctx context.Context, t tasks.Transition) (tasks.Task, []byte
 	)
 	err = db.writeOne(ctx, func(tx *writeTx) error {
 		rows, err := tx.query(c.String(), c.args...)
-		_, after, err = one(rows, err, &input)
+		if _, after, err = one(rows, err, &input); err == nil {
+			tx.moved(&after, inWait)
+		}
 		return err
 	})
 	if errors.Is(err, sql.ErrNoRows) {
@@ -213,12 +221,19 @@ func update(t tasks.Transition) (*clause, error) {
 	return &c, nil
 }
 
-// ends reports whether the assignments make a status final.
-func ends(set []tasks.Assign) bool {
-	return slices.ContainsFunc(set, func(a tasks.Assign) bool {
-		s, ok := a.Value.(tasks.Status)
-		return ok && a.Column == tasks.ColStatus && s.Ended()
-	})
+func setsStatus(set []tasks.Assign) bool {
+	return slices.ContainsFunc(set, func(a tasks.Assign) bool { return a.Column == tasks.ColStatus })
+}
+
+// count notes what a transition that set the status adds to the statistics.
+func (tx *writeTx) count(t *tasks.Transition, after *tasks.Task, before place) {
+	tx.moved(after, before)
+	if c, ok := tasks.CountOf(*after); ok {
+		tx.counts.ended = append(tx.counts.ended, c)
+	}
+	if !t.Failover.IsZero() {
+		tx.counts.failovers = append(tx.counts.failovers, t.Failover)
+	}
 }
 
 // Get implements tasks.Store.

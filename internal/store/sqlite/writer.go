@@ -10,8 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/firmlight/firmlight/internal/tasks"
 )
 
 // Bounds of one transaction. Bulk work never shares one with other operations:
@@ -264,6 +262,7 @@ type writeTx struct {
 	conn   *sql.Conn
 	stmts  map[string]*sql.Stmt
 	stats  statsDelta
+<<<<<<< HEAD
 	counts []tasks.Count // of the operation under way
 	ingest *ingest
 	args   []any // of the statement under way, where there are many
@@ -287,11 +286,15 @@ func (tx *writeTx) unit(ops []*op) {
 	if len(intakes) > 0 {
 		tx.broken = tx.safely(func(tx *writeTx) error { return tx.take(intakes) })
 	}
+=======
+	counts opCounts // of the operation under way
+	broken error    // the transaction itself is lost
+>>>>>>> main
 }
 
 // op runs one operation so that its failure undoes itself alone.
 func (tx *writeTx) op(o *op) (err error) {
-	tx.counts = tx.counts[:0]
+	tx.counts.reset()
 	if !o.bare {
 		if tx.broken = tx.exec1("SAVEPOINT op"); tx.broken != nil {
 			return tx.broken
@@ -307,7 +310,7 @@ func (tx *writeTx) op(o *op) (err error) {
 		}
 	}
 	if err == nil {
-		tx.stats.add(tx.counts)
+		tx.stats.add(&tx.counts)
 	} else if o.bare && !errors.Is(err, sql.ErrNoRows) && tx.exec1("BEGIN") == nil {
 		// SQLite has undone the whole transaction, as it may on a full disk: what
 		// follows would be committed one by one.

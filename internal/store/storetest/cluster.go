@@ -17,7 +17,7 @@ func (f *fixture) servers() []workers.Server {
 }
 
 func testServers(f *fixture) {
-	a := workers.Server{ID: "a", Address: "a:1", Started: f.now}
+	a := workers.Server{ID: "a", Address: "a:1", Started: f.now, BeatAt: f.now}
 	b := workers.Server{ID: "b", Address: "b:1", Started: f.now.Add(time.Second)}
 	f.ok(f.Cluster.Beat(f.ctx, a))
 	f.ok(f.Cluster.Beat(f.ctx, b))
@@ -25,8 +25,11 @@ func testServers(f *fixture) {
 	f.equal("servers", len(before), 2)
 	f.equal("started", before[1].Started, b.Started)
 	f.equal("address", before[0].Address, a.Address)
+	f.equal("when it beat", before[0].BeatAt, f.now)
+	a.BeatAt = f.now.Add(2 * time.Second)
 	f.ok(f.Cluster.Beat(f.ctx, a))
 	after := f.servers()
+	f.equal("when it beat again", after[0].BeatAt, a.BeatAt)
 	if after[0].Beat == before[0].Beat {
 		f.Error("the beat of a does not change")
 	}

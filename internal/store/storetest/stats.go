@@ -59,7 +59,7 @@ func (f *fixture) wantStats(group string, since time.Time, counts []tasks.Count)
 	members := map[string]tasks.MemberStats{}
 	want := tasks.Histograms{Wait: tasks.Histogram{}, Run: tasks.Histogram{}}
 	for _, c := range counts {
-		if c.Group != group || c.Hour.Before(since.Truncate(time.Hour)) {
+		if c.Group != group || c.At.Truncate(time.Hour).Before(since.Truncate(time.Hour)) {
 			continue
 		}
 		m := members[c.Member]

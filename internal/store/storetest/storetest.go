@@ -12,18 +12,21 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/firmlight/firmlight/internal/installation"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
 )
 
 // Stores are the interfaces of one adapter, on one database.
 type Stores struct {
-	Tasks    tasks.Store
-	Payloads tasks.Payloads
-	Stats    tasks.StatsStore
-	Sessions workers.Store
-	Roster   workers.Roster
-	Cluster  workers.Cluster
+	Tasks        tasks.Store
+	Payloads     tasks.Payloads
+	Stats        tasks.StatsStore
+	Queues       tasks.QueueStore
+	Sessions     workers.Store
+	Roster       workers.Roster
+	Cluster      workers.Cluster
+	Installation installation.Store
 }
 
 // Run runs the suite for tasks, sessions and servers. open returns stores on an
@@ -62,6 +65,10 @@ func Run(t *testing.T, open func(tb testing.TB) Stores) {
 		{"history", testHistory},
 		{"statistics", testStats},
 		{"depth", testDepth},
+		{"counts of queues", testQueueCounts},
+		{"pauses", testPauses},
+		{"the last minute and day", testMinutes},
+		{"overview of workers", testOverviewOfWorkers},
 		{"session life", testSession},
 		{"sessions of one worker", testWorker},
 		{"session lists", testSessionList},

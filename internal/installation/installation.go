@@ -1,0 +1,67 @@
+// Package installation is what administrators see of the whole: figures over
+// all servers, and every group and worker, whoever's they are.
+package installation
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Overview is the state of the installation in numbers.
+type Overview struct {
+	Users  int // without deleted ones
+	Groups int
+
+	WorkersConnected int
+	WorkersGrace     int // all their connections were lost, and they may come back
+	Slots            int // of connected sessions
+
+	// Unfinished tasks by status; parents do not count, their parts do.
+	Scheduled int
+	Queued    int
+	Running   int
+
+	// What ended in the last full minute.
+	Succeeded int64
+	Failed    int64
+	Cancelled int64
+	// Failovers is how many tasks were taken back from lost workers and servers
+	// within 24 hours, to the minute.
+	Failovers int64
+}
+
+// Group is a group as administrators see it.
+type Group struct {
+	ID        string
+	Name      string
+	Members   int
+	Owner     string // user id
+	OwnerName string
+	Waiting   int // tasks, queued or scheduled
+	Running   int
+	CreatedAt time.Time
+}
+
+// Worker is one that is connected, or may come back, with its owner.
+type Worker struct {
+	ID        string
+	Owner     string // user id
+	OwnerName string
+}
+
+// Store reads over the whole installation. Lists are in the order of ids, after
+// one; their names begin with prefix, whatever the case (Fold).
+type Store interface {
+	// Overview costs little at a million tasks: it may be asked every second.
+	Overview(ctx context.Context, now time.Time) (Overview, error)
+	AllGroups(ctx context.Context, prefix, after string, limit int) ([]Group, error)
+	AllWorkers(ctx context.Context, prefix, after string, limit int) ([]Worker, error)
+	// HasWorker reports whether there is, or was, a worker of that id.
+	HasWorker(ctx context.Context, id string) (bool, error)
+}
+
+// Fold returns a name as prefixes are compared with it.
+func Fold(name string) string { return strings.ToLower(norm.NFC.String(name)) }
