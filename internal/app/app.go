@@ -219,12 +219,8 @@ func (a *App) wireAPI() {
 		Log: a.log, Auth: a.auth, Groups: a.groups, TrustedProxies: a.cfg.TrustedProxies,
 		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,
 		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live, Audit: a.audit, Notify: a.notify,
-<<<<<<< HEAD
-		Metrics: a.metrics, Devices: a.devices, WebhookKey: a.webhooks.Key,
-=======
 		Installation: a.store, Cluster: a.store, Disconnect: a.control.disconnect,
-		Metrics:    a.metrics,
->>>>>>> main
+		Metrics: a.metrics, Devices: a.devices, WebhookKey: a.webhooks.Key,
 		OwnWorkers: workers.NewService(a.store.Sessions(), a.store, a.control.refreshNow),
 		Ready:      a.ready,
 		Behind:     func() time.Duration { return max(a.store.QueueDelay(), a.tasks.SubmitLag()) },

@@ -117,17 +117,12 @@ func newWorkshop(t *testing.T) *workshop {
 			}
 		}),
 		Log: log, Auth: w.auth, Groups: w.groups, Tasks: w.tasks, Sessions: w.store.Sessions(), Workers: w.hub, Live: w.live,
-<<<<<<< HEAD
 		Devices:    devsync.NewService(devsync.Options{Store: w.store, Groups: w.groups, Roles: w.store, Now: time.Now}),
 		WebhookKey: func(group string) string { return "key of " + group },
 		Audit:      w.audit, Notify: w.notify, Metrics: w.metrics, AllowedOrigins: []string{allowedOrigin},
-		Behind: func() time.Duration { return time.Duration(w.behind.Load()) },
-=======
-		Audit: w.audit, Notify: w.notify, Metrics: w.metrics, AllowedOrigins: []string{allowedOrigin},
 		Installation: w.store, Cluster: w.store,
 		Disconnect: func(_ context.Context, worker string) error { w.hub.CloseWorker(worker); return nil },
 		Behind:     func() time.Duration { return time.Duration(w.behind.Load()) },
->>>>>>> main
 		Ready: func(ctx context.Context) error {
 			if w.unready.Load() {
 				return errors.New("redis is away")

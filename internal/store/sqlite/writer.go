@@ -262,8 +262,7 @@ type writeTx struct {
 	conn   *sql.Conn
 	stmts  map[string]*sql.Stmt
 	stats  statsDelta
-<<<<<<< HEAD
-	counts []tasks.Count // of the operation under way
+	counts opCounts // of the operation under way
 	ingest *ingest
 	args   []any // of the statement under way, where there are many
 	broken error // the transaction itself is lost
@@ -286,10 +285,6 @@ func (tx *writeTx) unit(ops []*op) {
 	if len(intakes) > 0 {
 		tx.broken = tx.safely(func(tx *writeTx) error { return tx.take(intakes) })
 	}
-=======
-	counts opCounts // of the operation under way
-	broken error    // the transaction itself is lost
->>>>>>> main
 }
 
 // op runs one operation so that its failure undoes itself alone.
