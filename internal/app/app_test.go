@@ -59,6 +59,7 @@ func TestPrivateListener(t *testing.T) {
 		"\nfirmlight_store_writes_total ", "\nfirmlight_audit_failures_total 0\n",
 		"\ngo_goroutines ",
 		"\nfirmlight_task_events_total{event=\"submitted\"} 0\n",
+		"\nfirmlight_tasks{status=\"queued\"} 0\n", "\nfirmlight_tasks{status=\"running\"} 0\n", "\nfirmlight_tasks{status=\"scheduled\"} 0\n",
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("%d without %q", status, want)

@@ -1,6 +1,9 @@
 package app
 
 import (
+	"context"
+	"time"
+
 	"github.com/firmlight/firmlight/internal/metrics"
 )
 
@@ -16,6 +19,10 @@ func (a *App) watch() {
 				w.Busy += len(s.Open)
 			}
 			return w
+		},
+		Tasks: func(ctx context.Context) (metrics.Tasks, error) {
+			o, err := a.store.Overview(ctx, time.Now())
+			return metrics.Tasks{Scheduled: o.Scheduled, Queued: o.Queued, Running: o.Running}, err
 		},
 	})
 }

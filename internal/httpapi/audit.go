@@ -19,13 +19,13 @@ import (
 
 // auditRoutes show the audit log. There are none that change it.
 func (a *API) auditRoutes() {
-	const tag, path = "Administration", "/api/v1/admin/audit"
+	const path = adminPath + "/audit"
 	handle(a, route{
-		method: http.MethodGet, path: path, id: "list-audit", tag: tag,
+		method: http.MethodGet, path: path, id: "list-audit", tag: adminTag,
 		summary: "Who changed what, and who was refused, newest first", access: admin,
 	}, a.listAudit)
 	handle(a, route{
-		method: http.MethodGet, path: path + "/export", id: "export-audit", tag: tag,
+		method: http.MethodGet, path: path + "/export", id: "export-audit", tag: adminTag,
 		summary: "All that matches, newest first, as a file", access: admin, audited: true,
 	}, a.exportAudit)
 }

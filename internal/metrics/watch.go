@@ -53,10 +53,7 @@ func (m *Metrics) Watch(p Parts) {
 		}
 		return 1
 	})
-	m.registry.MustRegister(workerCollector(p.Workers))
-	if p.Tasks != nil {
-		m.registry.MustRegister(taskCollector(p.Tasks))
-	}
+	m.registry.MustRegister(workerCollector(p.Workers), taskCollector(p.Tasks))
 }
 
 // desc names a metric of a collector.
