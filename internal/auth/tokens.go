@@ -140,11 +140,29 @@ func (s *Service) tokenCaller(ctx context.Context, hash string, now time.Time) (
 	if err != nil {
 		return Caller{}, err
 	}
+	if t.Kind == KindDevice {
+		if err := s.mayReport(ctx, t); err != nil {
+			return Caller{}, err
+		}
+	}
 	s.used(t.ID, t.LastUsedAt, now)
 	return Caller{
 		UserID: u.ID, Username: u.Username, Admin: u.Admin, Kind: t.Kind, TokenID: t.ID,
 		Scopes: t.Scopes, Groups: t.Groups, DeviceID: t.DeviceID, ExpiresAt: t.ExpiresAt,
 	}, nil
+}
+
+// mayReport returns ErrUnauthenticated for a device token whose owner may no longer
+// have one for the group: nobody else would see that it is still used.
+func (s *Service) mayReport(ctx context.Context, t Token) error {
+	roles, err := s.opt.Memberships.RolesOf(ctx, t.UserID)
+	if err != nil {
+		return err
+	}
+	if len(t.Groups) != 1 || !roles[t.Groups[0]].May(ManageTokens) {
+		return ErrUnauthenticated
+	}
+	return nil
 }
 
 // activeUser returns ErrUnauthenticated for one who is gone, disabled or deleted.

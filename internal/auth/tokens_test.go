@@ -94,6 +94,25 @@ func TestAPITokenScopes(t *testing.T) {
 	wantErr(t, "another kind", c.Allowed("", auth.KindSession), auth.ErrWrongKind)
 }
 
+// TestDeviceTokenNeedsItsOwner: it works while its owner is an admin of its group.
+func TestDeviceTokenNeedsItsOwner(t *testing.T) {
+	f := setUp(t)
+	_, ada := f.register("ada")
+	_, bob := f.register("bob")
+	lab := f.group(ada)
+	f.join(ada, lab, bob)
+	_, device := f.token(ada, auth.NewToken{Kind: auth.KindDevice, Groups: []string{lab}})
+	if c, err := f.Authenticate(ctx, device); err != nil || c.UserID != ada.UserID {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	if err := f.groups.Leave(ctx, ada, lab); err != nil {
+		t.Fatal(err)
+	}
+	f.clock.add(time.Second) // what was known of the token is asked for again
+	_, err := f.Authenticate(ctx, device)
+	wantErr(t, "its owner has left", err, auth.ErrUnauthenticated)
+}
+
 func TestWorkerIdentity(t *testing.T) {
 	f := setUp(t)
 	p, ada := f.register("ada")
