@@ -272,6 +272,24 @@ func TestAuditOfSeveralGroups(t *testing.T) {
 	}
 }
 
+// TestAuditOfDryRuns: they change nothing, and an entry would say they did.
+func TestAuditOfDryRuns(t *testing.T) {
+	w := newWorld(t)
+	owner, root := w.person("owner"), w.person("root")
+	g := w.thing("groups/{id}")
+	queue := func(dry bool) map[string]any {
+		return map[string]any{"group": g, "kind": "echo", "dry_run": dry, "confirm": !dry}
+	}
+	for _, dry := range []bool{true, false} {
+		owner.post("/api/v1/groups/"+g+"/tasks:cancel", map[string]any{"filter": map[string]any{}, "dry_run": dry}).want(http.StatusOK, "")
+		root.post("/api/v1/admin/queues:empty", queue(dry)).want(http.StatusOK, "")
+	}
+	entries, err := w.store.Entries(t.Context(), audit.Filter{Group: g}, "", 20)
+	if err != nil || len(entries) != 2 || entries[0].Action != "admin-empty-queue" || entries[0].Target != "echo" || entries[1].Action != "cancel-tasks" {
+		t.Errorf("%+v, %v", entries, err)
+	}
+}
+
 // TestAuditExport has more than two pages, and a name that a spreadsheet would
 // take for a formula.
 func TestAuditExport(t *testing.T) {

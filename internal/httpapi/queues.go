@@ -115,6 +115,9 @@ func (a *API) emptyQueue(ctx context.Context, in *emptyQueueRequest) (*bulkAnswe
 	}
 	answer := &bulkAnswer{}
 	answer.Body.DryRun = b.DryRun
+	if b.DryRun {
+		noteNothing(ctx)
+	}
 	answer.Body.Count, err = a.deps.Tasks.EmptyQueue(ctx, b.Group, b.Kind, b.DryRun)
 	return answer, err
 }

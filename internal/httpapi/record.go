@@ -26,6 +26,7 @@ type note struct {
 	target     string
 	groups     []string // an entry for each
 	keep       bool     // also where the answer's status is no reason to
+	nothing    bool     // was done: no entry of a success
 }
 
 // noteUser notes who a request without a token turned out to be about.
@@ -36,6 +37,9 @@ func noteTarget(ctx context.Context, kind, id string) {
 	n := &requestFrom(ctx).note
 	n.targetType, n.target = kind, id
 }
+
+// noteNothing notes that a request was a dry run.
+func noteNothing(ctx context.Context) { requestFrom(ctx).note.nothing = true }
 
 // noteGroup notes a group that a request is about, once; an empty id is none.
 func noteGroup(ctx context.Context, group string) {
@@ -92,7 +96,7 @@ func (a *API) record(ctx context.Context, r route, made string, err error) {
 			e.Outcome, e.Status = f.Code, statuses[f.Kind]
 		}
 	}
-	if !r.keeps(e.Status) && !rq.note.keep {
+	if !r.keeps(e.Status) && !rq.note.keep || rq.note.nothing && err == nil {
 		return
 	}
 	if rq.caller != nil {

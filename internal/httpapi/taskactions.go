@@ -113,6 +113,9 @@ func (a *API) bulk(ctx context.Context, in *bulkRequest, do func(context.Context
 	}
 	answer := &bulkAnswer{}
 	answer.Body.DryRun = in.Body.DryRun
+	if in.Body.DryRun {
+		noteNothing(ctx)
+	}
 	answer.Body.Count, err = do(ctx, f, in.Body.DryRun)
 	return answer, err
 }

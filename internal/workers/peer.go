@@ -40,6 +40,7 @@ type peer struct {
 	mu       sync.Mutex // guards all below
 	session  Session    // as in the store, or on its way there
 	terms    terms      // what session's slots, kinds and groups follow from
+	unsaved  bool       // the store did not take session; the next refresh tries again
 	attempts map[protocol.AttemptRef]*attempt
 	timer    *time.Timer // nil before start
 	pinged   time.Time

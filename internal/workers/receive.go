@@ -119,9 +119,13 @@ func (p *peer) save(ctx context.Context) {
 	p.mu.Lock()
 	s := p.session
 	p.mu.Unlock()
-	if _, err := p.hub.o.Store.Update(ctx, s); err != nil {
-		p.log.WarnContext(ctx, "session could not be updated", "error", err)
+	_, err := p.hub.o.Store.Update(ctx, s)
+	if err != nil {
+		p.log.WarnContext(ctx, "session could not be updated, will try again", "error", err)
 	}
+	p.mu.Lock()
+	p.unsaved = err != nil
+	p.mu.Unlock()
 }
 
 // find returns the attempt if it holds a slot here.

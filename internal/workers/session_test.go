@@ -365,6 +365,7 @@ func TestSlowReader(t *testing.T) {
 		if err := slow.write(protocol.Encode(hello())); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // the writer holds the welcome alone
 		start := time.Now()
 		for range 4200 { // each is answered with an error
 			if slow.write([]byte(`{"type":"dance"}`)) != nil {

@@ -146,8 +146,8 @@ func (h *Hub) readTerms(ctx context.Context, ps []*peer) (settings map[string]Se
 
 // adapt changes the terms and puts in force what follows from them. What runs
 // goes on, but the tasks of groups that are lost: they are taken back, and hold
-// their slots until the worker answers. Where anything changed it returns what is
-// closed once that was saved, or could not be.
+// their slots until the worker answers. Where there is something to save it
+// returns what is closed once that was done, or could not be.
 func (p *peer) adapt(change func(*terms)) (saved chan struct{}) {
 	p.order.Lock()
 	p.mu.Lock()
@@ -155,7 +155,8 @@ func (p *peer) adapt(change func(*terms)) (saved chan struct{}) {
 	before := p.session
 	now := p.terms.inForce(before, time.Now())
 	sameGroups := slices.Equal(before.Groups, now.Groups)
-	if p.ended || sameGroups && before.Slots == now.Slots && slices.Equal(before.Kinds, now.Kinds) {
+	same := sameGroups && before.Slots == now.Slots && slices.Equal(before.Kinds, now.Kinds)
+	if p.ended || same && !p.unsaved {
 		p.mu.Unlock()
 		p.order.Unlock()
 		return nil

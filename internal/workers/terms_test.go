@@ -362,7 +362,29 @@ func TestQuietHoursComeAndGo(t *testing.T) {
 	})
 }
 
-// away is a store without settings while down is set.
+// TestSessionsAreSavedOnceTheStoreIsBack: others read in it what is in force.
+func TestSessionsAreSavedOnceTheStoreIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := realStore(t)
+		s := &away{Store: store, Roster: store.(workers.Roster)}
+		w := newWorld(t, s)
+		defer w.stop()
+		c, welcome := w.connect(hello())
+		s.down.Store(true)
+		c.send(protocol.Slots{Slots: 7})
+		pass(10 * time.Second)
+		if got := w.state(welcome.Session).Slots; got != 2 {
+			t.Errorf("%d slots were saved in a store that is away", got)
+		}
+		s.down.Store(false)
+		pass(5 * time.Second)
+		if got := w.state(welcome.Session).Slots; got != 7 {
+			t.Errorf("the store still says %d slots", got)
+		}
+	})
+}
+
+// away is a store that gives no settings and takes no changes while down is set.
 type away struct {
 	workers.Store
 	workers.Roster
@@ -374,6 +396,13 @@ func (a *away) Settings(ctx context.Context, ids ...string) (map[string]workers.
 		return nil, errDown
 	}
 	return a.Store.Settings(ctx, ids...)
+}
+
+func (a *away) Update(ctx context.Context, s workers.Session) (bool, error) {
+	if a.down.Load() {
+		return false, errDown
+	}
+	return a.Store.Update(ctx, s)
 }
 
 // TestNamesAreComposed: two spellings of a name are one worker.
