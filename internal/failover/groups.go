@@ -44,8 +44,8 @@ func (r *Runner) watchDeleted(ctx context.Context) {
 	}
 }
 
-// sweepGroups cancels what is left of deleted groups, and removes their queues
-// once these are quiet. Where that fails it is tried again.
+// sweepGroups cancels what is left of deleted groups, ends the pauses of their
+// queues, and removes these once they are quiet. Where that fails it is tried again.
 func (r *Runner) sweepGroups(ctx context.Context) error {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	for {
@@ -64,7 +64,11 @@ func (r *Runner) sweepDue(ctx context.Context, due []groups.Tombstone, now time.
 	var swept []groups.Tombstone
 	var quiet []string
 	for _, t := range due {
-		if _, err := r.Tasks.CancelAll(ctx, tasks.ListFilter{Group: t.Group}, false); err != nil {
+		_, err := r.Tasks.CancelAll(ctx, tasks.ListFilter{Group: t.Group}, false)
+		if err == nil {
+			err = r.Tasks.ForgetPauses(ctx, t.Group)
+		}
+		if err != nil {
 			errs = append(errs, err)
 			continue
 		}

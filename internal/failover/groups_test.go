@@ -79,8 +79,16 @@ func TestDeletedGroupIsSwept(t *testing.T) {
 	if !f.claim(running) {
 		t.Fatal("not claimed")
 	}
+	for _, group := range []string{g.ID, other.ID} {
+		must(t, f.Tasks.PauseQueue(t.Context(), group, "k"))
+	}
 	must(t, s.Delete(t.Context(), ada, g.ID))
 	must(t, f.sweepGroups(t.Context()))
+	paused, err := f.Tasks.Paused(t.Context())
+	must(t, err)
+	if want := []tasks.Pair{{Group: other.ID, Kind: "k"}}; !slices.Equal(paused, want) {
+		t.Errorf("paused: %v, want %v", paused, want)
+	}
 	if left := f.alive(g.ID); len(left) != 0 {
 		t.Errorf("alive: %+v", left)
 	}

@@ -175,14 +175,14 @@ func (db *DB) PauseQueue(ctx context.Context, p tasks.Pair, now time.Time) error
 // ResumeQueue implements tasks.QueueStore.
 func (db *DB) ResumeQueue(ctx context.Context, p tasks.Pair) error {
 	return db.writeOne(ctx, func(tx *writeTx) error {
-		return tx.exec1("UPDATE queues SET paused_at = 0 WHERE group_id = ? AND kind = ?", p.Group, p.Kind)
+		return tx.exec1("UPDATE queues SET paused_at = 0 WHERE group_id = ? AND kind = ? AND paused_at > 0", p.Group, p.Kind)
 	})
 }
 
 // ResumeGroup implements tasks.QueueStore.
 func (db *DB) ResumeGroup(ctx context.Context, group string) error {
 	return db.writeOne(ctx, func(tx *writeTx) error {
-		return tx.exec1("UPDATE queues SET paused_at = 0 WHERE group_id = ?", group)
+		return tx.exec1("UPDATE queues SET paused_at = 0 WHERE group_id = ? AND paused_at > 0", group)
 	})
 }
 
