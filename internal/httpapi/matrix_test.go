@@ -32,8 +32,6 @@ import (
 // also one for the thing's group alone. Expired and revoked tokens, and those of
 // disabled users, answer as anon.
 //
-// Lines with a ? are those of the contract whose route has not been merged yet.
-//
 // A new route needs a line here, where it fits best; what it needs in its path
 // or body, by default nothing, is in things and bodies of matrix_world_test.go.
 const rights = `
@@ -198,11 +196,6 @@ func operations(t *testing.T) []operation {
 		for _, method := range slices.Sorted(maps.Keys(doc.Paths[path])) {
 			op := doc.Paths[path][method]
 			all = append(all, operation{id: op.OperationID, method: strings.ToUpper(method), path: path, doc: op})
-			// A line planned by its path is used until there is one by the route's id.
-			last := &all[len(all)-1]
-			if name := last.method + ":" + path; hasLine("? "+name) && !hasLine(last.id) {
-				last.id = name
-			}
 		}
 	}
 	for _, pattern := range httpapi.RawRoutes() {
@@ -212,13 +205,10 @@ func operations(t *testing.T) []operation {
 	return all
 }
 
-func hasLine(name string) bool { return strings.Contains(rights, "\n"+name+" ") }
-
 // line is one of rights.
 type line struct {
-	status  map[string]int // by column
-	needs   string
-	planned bool
+	status map[string]int // by column
+	needs  string
 }
 
 // parseRights returns the lines by operation id.
@@ -227,7 +217,6 @@ func parseRights(t *testing.T) map[string]line {
 	lines := map[string]line{}
 	var columns []string
 	for text := range strings.Lines(rights) {
-		text, isPlanned := strings.CutPrefix(text, "? ")
 		words := strings.Fields(text)
 		switch {
 		case len(words) == 0:
@@ -238,7 +227,7 @@ func parseRights(t *testing.T) map[string]line {
 		case len(words) != len(columns) || lines[words[0]].needs != "":
 			t.Fatalf("%q has not the columns %v, or is there twice", text, columns)
 		}
-		l := line{status: map[string]int{}, needs: words[len(words)-1], planned: isPlanned}
+		l := line{status: map[string]int{}, needs: words[len(words)-1]}
 		for i := 1; i < len(words)-1; i++ {
 			status, err := strconv.Atoi(words[i])
 			if err != nil || status == http.StatusBadRequest || status == http.StatusUnprocessableEntity || status >= 500 {
@@ -344,8 +333,8 @@ func TestAuthorizationMatrix(t *testing.T) {
 			}
 		})
 	}
-	for id, l := range lines {
-		if !known[id] && !l.planned {
+	for id := range lines {
+		if !known[id] {
 			t.Errorf("%s is in the matrix, and no route", id)
 		}
 	}
