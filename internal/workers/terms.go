@@ -30,7 +30,7 @@ func (t terms) inForce(s Session, now time.Time) Session {
 
 // refreshEvery is how often the sessions' terms are read again, so that a change
 // made on another server is in force here within 5 s even without Redis.
-const refreshEvery = 3 * time.Second
+const refreshEvery = 4 * time.Second
 
 // groupLost is why a running task of a lost group is taken back.
 var groupLost = tasks.Loss{ByServer: true, Reason: "its worker does not work for the group any more"}
