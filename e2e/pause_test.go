@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"context"
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -75,6 +77,41 @@ func (p *pausing) wantPaused(what string, since time.Time) {
 	}
 }
 
+// watchOverview waits for two events of the installation's figures, as they come
+// every 2 s.
+func (p *pausing) watchOverview() {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
+	defer cancel()
+	seen := 0
+	err := p.admin.Watch(ctx, []string{"admin"}, func(e kit.Event) bool {
+		if e.Type != "stats" {
+			return true
+		}
+		var o struct {
+			Users   int
+			Servers []struct{ ID string }
+			Workers struct{ Connected, Slots int }
+			Tasks   struct{ Queued int }
+			Queues  []struct {
+				Waiting int
+				Paused  bool
+			}
+		}
+		must(p.t, json.Unmarshal(e.Stats, &o))
+		if o.Users != 2 || len(o.Servers) != 1 || o.Workers.Connected != 1 || o.Workers.Slots != 3 ||
+			len(o.Queues) != 1 || !o.Queues[0].Paused || o.Queues[0].Waiting == 0 || o.Queues[0].Waiting != o.Tasks.Queued {
+			p.t.Errorf("overview %s", e.Stats)
+		}
+		seen++
+		return seen < 2
+	})
+	must(p.t, err)
+	if seen != 2 {
+		p.t.Errorf("%d events within 20 s", seen)
+	}
+}
+
 // TestPause: under load nothing of a paused queue begins, over a server's death
 // and whatever Redis forgets; what runs goes on, and all the rest after a resume.
 func TestPause(t *testing.T) {
@@ -101,6 +138,7 @@ func testPause(t *testing.T, redis *redistest.Server, env ...string) {
 	p.call("pause", nil)
 	at := time.Now()
 	p.wantPaused("under load", at)
+	p.watchOverview()
 	p.wait(long.ID, "succeeded")
 	if redis != nil {
 		redis.FlushAll()

@@ -213,6 +213,7 @@ type Event struct {
 	Topic string `json:"topic"`
 	Task  *Task  `json:"task"`
 
+	Stats    json.RawMessage `json:"stats"` // of a group, or of the installation
 	Progress *struct {
 		TaskID  string   `json:"task_id"`
 		Percent *float64 `json:"percent"`

@@ -71,6 +71,10 @@ func TestPlans(t *testing.T) {
 		{"unfinished children", children(tasks.In(tasks.ColStatus, tasks.Unfinished...), tasks.Gte(tasks.ColIndex, 0)), "tasks_child_status", false},
 		{"children by index", byIndex, "tasks_child_idx", false},
 		{"first failed child", failed, "tasks_child_idx", false},
+		{"waiting in a queue", tasks.Query{Where: tasks.Where{
+			tasks.Eq(tasks.ColGroup, "g"), tasks.Eq(tasks.ColKind, "k"), tasks.In(tasks.ColStatus, tasks.Queued, tasks.Scheduled),
+			tasks.Eq(tasks.ColPhase, tasks.NoPhase), tasks.Lte(tasks.ColCreatedAt, now),
+		}}, "(group_id=? AND kind=?)", false},
 		{"reduce child", children(tasks.Eq(tasks.ColIndex, -1)), "tasks_child_idx", false},
 	}
 	for _, test := range tests {
