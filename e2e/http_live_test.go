@@ -106,7 +106,7 @@ func (f *feed) closed(t *testing.T, patience time.Duration) int {
 // testLiveMembers: whoever is no longer in a group loses its events at once, not
 // when rights are looked at again by the clock.
 func testLiveMembers(t *testing.T, s *site) {
-	boss, guest := s.person(t, "boss"), s.person(t, "watcher")
+	boss, guest := s.person(t, "boss"), s.person(t, "onlooker")
 	for what, end := range map[string]func(group string){
 		"kicked": func(g string) { boss.do(t, "DELETE /groups/"+g+"/members/"+guest.id, nil).want(t, 204, "") },
 		"left":   func(g string) { guest.do(t, "POST /groups/"+g+"/leave", nil).want(t, 204, "") },

@@ -196,8 +196,8 @@ func TestStopOrder(t *testing.T) {
 		got = append(got, m[1])
 	}
 	want := []string{
-		"http", "workers", "dispatcher", "failover", "control", "tasks", "notify", "stats", "live", "auth", "audit",
-		"redis", "store", "listener",
+		"http", "workers", "dispatcher", "failover", "control", "tasks", "notify", "webhooks", "fleet", "stats", "live", "auth",
+		"audit", "redis", "store", "listener",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("stopped %v, want %v", got, want)
