@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/google/uuid"
@@ -102,7 +103,9 @@ func (a *App) Start(ctx context.Context) (err error) {
 	if err := a.reviveSessions(ctx); err != nil {
 		return err
 	}
-	return a.startParts(ctx)
+	err = a.startParts(ctx)
+	debug.FreeOSMemory() // what only the start needed: an idle server stays small
+	return err
 }
 
 func (a *App) started(name string, stop func(context.Context) error) {
