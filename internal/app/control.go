@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/firmlight/firmlight/internal/auth"
+	"github.com/firmlight/firmlight/internal/background"
 	"github.com/firmlight/firmlight/internal/dispatch"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
@@ -33,10 +33,7 @@ type control struct {
 
 	out    chan order  // to the other servers; full: dropped
 	owners chan string // of workers, to refresh here; full: dropped
-
-	mu     sync.Mutex // guards cancel
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	loops  background.Loops
 }
 
 var _ tasks.Workers = (*control)(nil)
@@ -70,62 +67,27 @@ func newControl(c redis.UniversalClient, server string, sessions workers.Store, 
 
 // Start listens and speaks to the other servers.
 func (c *control) Start(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	c.mu.Lock()
-	c.cancel = cancel
-	c.mu.Unlock()
-	c.wg.Go(func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case o := <-c.out:
-				c.send(ctx, o)
-			}
-		}
-	})
-	c.wg.Go(func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case owner := <-c.owners:
-				c.refreshHere(ctx, owner)
-			}
-		}
-	})
-	sub := c.redis.Subscribe(ctx, controlChannel)
-	c.wg.Go(func() {
-		defer func() { _ = sub.Close() }()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case m, ok := <-sub.Channel():
-				if !ok {
-					return
-				}
-				c.obey(ctx, m.Payload)
-			}
-		}
-	})
+	sub := c.redis.Subscribe(context.WithoutCancel(ctx), controlChannel)
+	c.loops.Start(ctx,
+		background.Each(c.out, c.send),
+		background.Each(c.owners, c.refreshHere),
+		func(ctx context.Context) {
+			defer func() { _ = sub.Close() }()
+			background.Each(sub.Channel(), c.obey)(ctx)
+		},
+	)
 	return nil
 }
 
 // Stop ends both.
 func (c *control) Stop(context.Context) error {
-	c.mu.Lock()
-	if c.cancel != nil {
-		c.cancel()
-	}
-	c.mu.Unlock()
-	c.wg.Wait()
+	c.loops.Stop()
 	return nil
 }
 
-func (c *control) obey(ctx context.Context, payload string) {
+func (c *control) obey(ctx context.Context, m *redis.Message) {
 	var o order
-	if err := json.Unmarshal([]byte(payload), &o); err != nil {
+	if err := json.Unmarshal([]byte(m.Payload), &o); err != nil {
 		c.log.WarnContext(ctx, "control message not understood", "error", err)
 		return
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/firmlight/firmlight/internal/queue"
-	"github.com/firmlight/firmlight/internal/store/sqlite"
+	"github.com/firmlight/firmlight/internal/sqlitetest"
 	"github.com/firmlight/firmlight/internal/workers"
 	"github.com/firmlight/firmlight/protocol"
 )
@@ -21,9 +21,7 @@ import (
 // force at once on the other, which the worker is connected to.
 func TestOwnersAreRefreshedEverywhere(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
-	db, err := sqlite.Open(t.Context(), t.TempDir(), log)
-	must(t, err)
-	t.Cleanup(func() { must(t, db.Close()) })
+	db := sqlitetest.Open(t)
 	redis, err := queue.Open(t.Context(), "", log)
 	must(t, err)
 	t.Cleanup(func() { must(t, redis.Close()) })

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/firmlight/firmlight/internal/redistest"
+	"github.com/firmlight/firmlight/internal/sqlitetest"
 	"github.com/firmlight/firmlight/internal/workers"
 	"github.com/firmlight/firmlight/protocol"
 	"github.com/firmlight/firmlight/worker"
@@ -55,17 +55,11 @@ func (a *App) echoes(t *testing.T, bearer string) *starts {
 // share no more than the store.
 func both(t *testing.T, test func(t *testing.T, here, there *App)) {
 	t.Run("asking the store", func(t *testing.T) {
-		db := openDB(t)
+		db := sqlitetest.Open(t)
 		test(t, startServer(t, db, ""), startServer(t, db, ""))
 	})
 	t.Run("pushed over Redis", func(t *testing.T) {
-		url, _ := redistest.Start(t)
-		db := openDB(t)
-		here, there := startServer(t, db, url), startServer(t, db, url)
-		eventually(t, "both listen", func() bool {
-			n, err := here.redis.Client().PubSubNumSub(t.Context(), controlChannel).Result()
-			return err == nil && n[controlChannel] == 2
-		})
+		here, there := onRedis(t)
 		test(t, here, there)
 	})
 }
@@ -106,31 +100,25 @@ func TestPauseHoldsThere(t *testing.T) {
 // TestDisconnectReachesThere: a worker of another server is closed within a
 // second, and a session without a connection is lost at once.
 func TestDisconnectReachesThere(t *testing.T) {
-	url, _ := redistest.Start(t)
-	db := openDB(t)
-	here, there := startServer(t, db, url), startServer(t, db, url)
-	eventually(t, "both listen", func() bool {
-		n, err := here.redis.Client().PubSubNumSub(t.Context(), controlChannel).Result()
-		return err == nil && n[controlChannel] == 2
-	})
+	here, there := onRedis(t)
 	root, ada := here.login(t, "root"), here.register(t, "ada")
 	here.must(t, ada.Access, "POST", "/groups", map[string]string{"name": "laboratory"}, nil)
 	ended := there.worker(t, here.token(t, ada, "worker").Secret)
 	mine := func(states ...workers.State) []workers.Session {
-		list, err := db.Sessions().List(t.Context(), workers.Filter{Owner: ada.User.ID, States: states})
+		list, err := here.store.Sessions().List(t.Context(), workers.Filter{Owner: ada.User.ID, States: states})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return list
 	}
 	s := mine(workers.Connected)[0]
-	shaky, err := db.Sessions().Open(t.Context(), workers.Session{
+	shaky, err := here.store.Sessions().Open(t.Context(), workers.Session{
 		ID: "00000000-0000-7000-8000-000000000001", Name: s.Name, Owner: s.Owner, Server: "gone", ConnectedAt: time.Now(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ok, err := db.Sessions().Part(t.Context(), shaky.ID, 1, time.Now().Add(time.Hour), time.Now(), true); !ok || err != nil {
+	if ok, err := here.store.Sessions().Part(t.Context(), shaky.ID, 1, time.Now().Add(time.Hour), time.Now(), true); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	here.must(t, root.Access, "POST", "/admin/workers/"+s.Worker+"/disconnect", nil, nil)

@@ -19,6 +19,7 @@ import (
 	"github.com/firmlight/firmlight/internal/live"
 	"github.com/firmlight/firmlight/internal/queue"
 	"github.com/firmlight/firmlight/internal/redistest"
+	"github.com/firmlight/firmlight/internal/sqlitetest"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
 	"github.com/firmlight/firmlight/protocol"
 )
@@ -27,20 +28,6 @@ const (
 	password = "correct horse"
 	patience = 20 * time.Second // for what has to come
 )
-
-func openDB(t *testing.T) *sqlite.DB {
-	t.Helper()
-	db, err := sqlite.Open(t.Context(), t.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db
-}
 
 // startServer starts a whole server on a database that others may share; without
 // a Redis of their own they do not know of each other.
@@ -208,21 +195,29 @@ func eventually(t *testing.T, what string, is func() bool) time.Time {
 	return time.Time{}
 }
 
+// onRedis starts two servers on one database and one Redis, and returns once each
+// hears the other.
+func onRedis(t *testing.T) (here, there *App) {
+	t.Helper()
+	url, _ := redistest.Start(t)
+	db := sqlitetest.Open(t)
+	here, there = startServer(t, db, url), startServer(t, db, url)
+	eventually(t, "both listen", func() bool {
+		n, err := here.redis.Client().PubSubNumSub(t.Context(), controlChannel).Result()
+		return err == nil && n[controlChannel] == 2
+	})
+	return here, there
+}
+
 // TestWhatEndsHereEndsThere: within a second nothing of a session, token or user
 // that ended through one server works on another one, or is open there.
 func TestWhatEndsHereEndsThere(t *testing.T) {
 	t.Run("asking the store", func(t *testing.T) {
-		db := openDB(t)
+		db := sqlitetest.Open(t)
 		endsThere(t, startServer(t, db, ""), startServer(t, db, ""))
 	})
 	t.Run("pushed over Redis", func(t *testing.T) {
-		url, _ := redistest.Start(t)
-		db := openDB(t)
-		here, there := startServer(t, db, url), startServer(t, db, url)
-		eventually(t, "both listen", func() bool {
-			n, err := here.redis.Client().PubSubNumSub(t.Context(), controlChannel).Result()
-			return err == nil && n[controlChannel] == 2
-		})
+		here, there := onRedis(t)
 		if err := there.auth.Stop(t.Context()); err != nil { // it asks no more: only the push is left
 			t.Fatal(err)
 		}
@@ -339,7 +334,7 @@ func endsThere(t *testing.T, here, there *App) {
 // TestOneRefreshTokenOnTwoServers: two tabs that refresh at the same moment, each
 // on another server, get the same pair; a thief who comes later ends it on both.
 func TestOneRefreshTokenOnTwoServers(t *testing.T) {
-	db := openDB(t)
+	db := sqlitetest.Open(t)
 	servers := []*App{startServer(t, db, ""), startServer(t, db, "")}
 	first := servers[0].register(t, "ada")
 	refresh := func(a *App, token string) (in login, status int) {
@@ -376,7 +371,7 @@ func TestOneRefreshTokenOnTwoServers(t *testing.T) {
 // TestLoginsAreThrottledTogether: failures on one server count on the other.
 func TestLoginsAreThrottledTogether(t *testing.T) {
 	url, _ := redistest.Start(t)
-	db := openDB(t)
+	db := sqlitetest.Open(t)
 	servers := []*App{startServer(t, db, url), startServer(t, db, url)}
 	servers[0].register(t, "ada")
 	try := func(a *App, name, password string) int {

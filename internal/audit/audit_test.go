@@ -10,6 +10,7 @@ import (
 
 	"github.com/firmlight/firmlight/internal/audit"
 	"github.com/firmlight/firmlight/internal/auth"
+	"github.com/firmlight/firmlight/internal/sqlitetest"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
 )
 
@@ -23,15 +24,7 @@ type book struct {
 
 func open(t *testing.T) *book {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), t.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	db := sqlitetest.Open(t)
 	b := &book{t: t, db: db, now: time.Now()}
 	b.Service = audit.NewService(audit.Options{
 		Store: db, Retention: 24 * time.Hour, Now: func() time.Time { return b.now }, Log: slog.New(slog.DiscardHandler),

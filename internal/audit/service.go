@@ -5,11 +5,12 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/firmlight/firmlight/internal/background"
 )
 
 // Options is what a Service needs; everything is required.
@@ -25,10 +26,7 @@ type Service struct {
 	opt    Options
 	flood  *flood
 	failed atomic.Int64
-
-	mu     sync.Mutex // guards cancel
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	loops  background.Loops
 }
 
 const (
@@ -43,33 +41,15 @@ func NewService(o Options) *Service {
 
 // Start begins to write, at the end of each minute, what Record left out.
 func (s *Service) Start(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s.mu.Lock()
-	s.cancel = cancel
-	s.mu.Unlock()
-	s.wg.Go(func() {
-		tick := time.NewTicker(floodWindow)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				s.Flush(context.WithoutCancel(ctx)) // what it has taken must not be lost to a stop
-			}
-		}
-	})
+	s.loops.Start(ctx, background.Every(floodWindow, func(ctx context.Context) {
+		s.Flush(context.WithoutCancel(ctx)) // what it has taken must not be lost to a stop
+	}))
 	return nil
 }
 
 // Stop writes what is left, at most until ctx ends.
 func (s *Service) Stop(ctx context.Context) error {
-	s.mu.Lock()
-	if s.cancel != nil {
-		s.cancel()
-	}
-	s.mu.Unlock()
-	s.wg.Wait()
+	s.loops.Stop()
 	s.Flush(ctx)
 	return nil
 }

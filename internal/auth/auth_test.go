@@ -15,6 +15,7 @@ import (
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/internal/groups"
+	"github.com/firmlight/firmlight/internal/sqlitetest"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
 )
 
@@ -59,7 +60,7 @@ func client(addr string) auth.Client {
 func setUp(t *testing.T, change ...func(*auth.Options)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, clock: &clock{at: time.UnixMilli(1_800_000_000_000).UTC()}, log: &bytes.Buffer{}}
-	f.db = openDB(t)
+	f.db = sqlitetest.Open(t)
 	o := auth.Options{
 		Store: f.db, Memberships: f.db, Throttle: auth.NewThrottle(f.clock.now), Secret: []byte(strings.Repeat("s", 32)),
 		AccessTTL: 15 * time.Minute, RefreshTTL: 30 * 24 * time.Hour,
@@ -72,20 +73,6 @@ func setUp(t *testing.T, change ...func(*auth.Options)) *fixture {
 	f.Service = newService(t, o)
 	f.groups = groups.NewService(f.db, f.db, auth.NewThrottle(f.clock.now), f.clock.now)
 	return f
-}
-
-func openDB(t *testing.T) *sqlite.DB {
-	t.Helper()
-	db, err := sqlite.Open(ctx, t.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db
 }
 
 func newService(t *testing.T, o auth.Options) *auth.Service {

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/firmlight/firmlight/internal/background"
 )
 
 // Revocation says that a session or token ended, or everything of a user, by id.
@@ -70,36 +72,20 @@ func (s *Service) ended(ids ...string) {
 
 // Start begins to watch what other servers end, and to note when logins are used.
 func (s *Service) Start(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s.mu.Lock()
-	s.cancel = cancel
-	s.mu.Unlock()
-	s.watching.Go(func() { s.watch(ctx) })
+	s.loops.Start(ctx, s.watch)
 	return nil
 }
 
 // Stop ends what Start began. It may be called twice, or without Start.
 func (s *Service) Stop(context.Context) error {
-	s.mu.Lock()
-	if s.cancel != nil {
-		s.cancel()
-	}
-	s.mu.Unlock()
-	s.watching.Wait()
+	s.loops.Stop()
 	return nil
 }
 
 func (s *Service) watch(ctx context.Context) {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
 	asked, away := s.opt.Now(), false
 	var known []Revocation
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	background.Every(watchEvery, func(ctx context.Context) {
 		now := s.opt.Now()
 		found, err := s.opt.Store.Revoked(ctx, asked.Add(-clockSkew))
 		if err == nil {
@@ -112,7 +98,7 @@ func (s *Service) watch(ctx context.Context) {
 			s.opt.Log.WarnContext(ctx, "the store does not say what was revoked; asking on", "error", err)
 		}
 		away = err != nil
-	}
+	})(ctx)
 }
 
 // revokedElsewhere passes on what was not known before. Some of it this server

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/firmlight/firmlight/internal/background"
 	"github.com/firmlight/firmlight/internal/fault"
 )
 
@@ -54,14 +55,13 @@ type Service struct {
 	hasher *hasher
 	signer signer
 	cache  *callerCache
+	loops  background.Loops
 
 	mu            sync.Mutex // guards what follows
 	onRevoked     []func(ids ...string)
 	onRevokedHere []func(ids ...string)
 	setupCode     string          // empty: none, or used
 	uses          map[string]bool // sessions and tokens, to be written
-	cancel        context.CancelFunc
-	watching      sync.WaitGroup
 }
 
 const minSecret = 32

@@ -15,7 +15,7 @@ import (
 	"github.com/firmlight/firmlight/internal/dispatch"
 	"github.com/firmlight/firmlight/internal/queue"
 	"github.com/firmlight/firmlight/internal/redistest"
-	"github.com/firmlight/firmlight/internal/store/sqlite"
+	"github.com/firmlight/firmlight/internal/sqlitetest"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
 	"github.com/firmlight/firmlight/worker"
@@ -50,8 +50,7 @@ func newWhole(tb testing.TB, redisURL string) *whole {
 			tb.Fatal(err)
 		}
 	}
-	db, err := sqlite.Open(ctx, tb.TempDir(), log)
-	must(err)
+	db := sqlitetest.Open(tb)
 	r, err := queue.Open(ctx, redisURL, log)
 	must(err)
 	q := queue.New(r, log)
@@ -88,7 +87,6 @@ func newWhole(tb testing.TB, redisURL string) *whole {
 		must(w.Stop(ctx))
 		web.Close()
 		must(r.Close())
-		must(db.Close())
 	})
 	return w
 }

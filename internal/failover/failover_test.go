@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/firmlight/firmlight/internal/sqlitetest"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
 	devsync "github.com/firmlight/firmlight/internal/sync"
 	"github.com/firmlight/firmlight/internal/tasks"
@@ -85,9 +86,7 @@ func (noWorkers) Connected(context.Context, string, string) ([]string, error) { 
 func setUp(t *testing.T) *fixture {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	db, err := sqlite.Open(t.Context(), t.TempDir(), log)
-	must(t, err)
-	t.Cleanup(func() { must(t, db.Close()) })
+	db := sqlitetest.Open(t)
 	service := tasks.NewService(tasks.Deps{
 		Store: db, Payloads: db, Counts: db, Queues: db, Queue: noQueue{}, Events: noEvents{}, Workers: noWorkers{},
 		Kinds: workload.Builtin(workload.Options{}), Server: "here", Logger: log,

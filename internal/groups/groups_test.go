@@ -3,7 +3,6 @@ package groups_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/internal/groups"
+	"github.com/firmlight/firmlight/internal/sqlitetest"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
 )
 
@@ -26,15 +26,7 @@ type fixture struct {
 
 func setUp(t *testing.T) *fixture {
 	t.Helper()
-	db, err := sqlite.Open(ctx, t.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	db := sqlitetest.Open(t)
 	return &fixture{Service: groups.NewService(db, db, auth.NewThrottle(time.Now), time.Now), t: t, db: db}
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/firmlight/firmlight/internal/live"
 	"github.com/firmlight/firmlight/internal/metrics"
 	"github.com/firmlight/firmlight/internal/notify"
+	"github.com/firmlight/firmlight/internal/sqlitetest"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
 	devsync "github.com/firmlight/firmlight/internal/sync"
 	"github.com/firmlight/firmlight/internal/tasks"
@@ -81,9 +82,7 @@ func newWorkshop(t *testing.T) *workshop {
 	log := slog.New(slog.DiscardHandler)
 	w := &workshop{T: t, metrics: metrics.New(log)}
 	var err error
-	if w.store, err = sqlite.Open(t.Context(), t.TempDir(), log); err != nil {
-		t.Fatal(err)
-	}
+	w.store = sqlitetest.Open(t)
 	w.authWith = auth.Options{
 		Store: w.store, Memberships: w.store, Throttle: auth.NewThrottle(time.Now), Secret: []byte(strings.Repeat("s", 32)),
 		AccessTTL: 15 * time.Minute, RefreshTTL: time.Hour,
@@ -144,9 +143,6 @@ func newWorkshop(t *testing.T) *workshop {
 			if err := stop(ctx); err != nil {
 				t.Error(err)
 			}
-		}
-		if err := w.store.Close(); err != nil {
-			t.Error(err)
 		}
 	})
 	return w

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/firmlight/firmlight/internal/background"
 )
 
 // Devices sends a device to those who watch its group, soon after it reported. It
@@ -14,10 +16,9 @@ type Devices struct {
 	show func(ctx context.Context, group, id string) (any, error)
 	log  *slog.Logger
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards changed
 	changed map[deviceKey]struct{}
-	cancel  context.CancelFunc
-	wg      sync.WaitGroup
+	loops   background.Loops
 }
 
 type deviceKey struct{ group, id string }
@@ -51,43 +52,25 @@ func (d *Devices) Changed(group string, ids ...string) {
 
 // Start begins to send.
 func (d *Devices) Start(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	d.mu.Lock()
-	d.cancel = cancel
-	d.mu.Unlock()
-	d.wg.Go(func() { d.run(ctx) })
+	d.loops.Start(ctx, background.Every(devicesEvery, d.send))
 	return nil
 }
 
 // Stop ends it; it may be called twice, or without Start.
 func (d *Devices) Stop(context.Context) error {
-	d.mu.Lock()
-	if d.cancel != nil {
-		d.cancel()
-	}
-	d.mu.Unlock()
-	d.wg.Wait()
+	d.loops.Stop()
 	return nil
 }
 
-func (d *Devices) run(ctx context.Context) {
-	tick := time.NewTicker(devicesEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+func (d *Devices) send(ctx context.Context) {
+	for _, key := range d.take() {
+		view, err := d.show(ctx, key.group, key.id)
+		if err != nil {
+			d.log.DebugContext(ctx, "no device for an event", "group_id", key.group, "error", err)
+			continue
 		}
-		for _, key := range d.take() {
-			view, err := d.show(ctx, key.group, key.id)
-			if err != nil {
-				d.log.DebugContext(ctx, "no device for an event", "group_id", key.group, "error", err)
-				continue
-			}
-			if view != nil {
-				d.hub.DeviceChanged(key.group, key.id, view)
-			}
+		if view != nil {
+			d.hub.DeviceChanged(key.group, key.id, view)
 		}
 	}
 }

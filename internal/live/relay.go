@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/firmlight/firmlight/internal/background"
 )
 
 // relayChannel carries every event of every server. A server that nobody
@@ -31,13 +33,12 @@ type Relay struct {
 	others func() bool // whether another server is alive; called often
 	log    *slog.Logger
 	wake   chan struct{} // has a token while something waits
+	loops  background.Loops
 
-	mu      sync.Mutex // guards what follows
-	events  []Event
-	orders  []order
-	missed  bool // events were dropped
-	cancel  context.CancelFunc
-	running sync.WaitGroup
+	mu     sync.Mutex // guards what follows
+	events []Event
+	orders []order
+	missed bool // events were dropped
 }
 
 // batch is one message between servers.
@@ -61,22 +62,12 @@ func NewRelay(rdb redis.UniversalClient, server string, others func() bool, log 
 }
 
 func (r *Relay) start(ctx context.Context, h *Hub) error {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	r.mu.Lock()
-	r.cancel = cancel
-	r.mu.Unlock()
-	r.running.Go(func() { r.receive(ctx, h) })
-	r.running.Go(func() { r.send(ctx) })
+	r.loops.Start(ctx, func(ctx context.Context) { r.receive(ctx, h) }, r.send)
 	return nil
 }
 
 func (r *Relay) stop() {
-	r.mu.Lock()
-	if r.cancel != nil {
-		r.cancel()
-	}
-	r.mu.Unlock()
-	r.running.Wait()
+	r.loops.Stop()
 }
 
 // publish puts an event into the next batch, if there is anyone to read it.

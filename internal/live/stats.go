@@ -4,8 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"sync"
 	"time"
+
+	"github.com/firmlight/firmlight/internal/background"
 )
 
 // Stats sends a group's figures to those who watch it, soon after something of
@@ -16,10 +17,7 @@ type Stats struct {
 	figure func(ctx context.Context, t Topic) (any, error)
 	every  time.Duration
 	log    *slog.Logger
-
-	mu     sync.Mutex // guards cancel
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	loops  background.Loops
 }
 
 // StatsInterval is between two stats events of one topic.
@@ -33,41 +31,21 @@ func NewStats(hub *Hub, figure func(ctx context.Context, t Topic) (any, error), 
 
 // Start begins to send.
 func (s *Stats) Start(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s.mu.Lock()
-	s.cancel = cancel
-	s.mu.Unlock()
-	s.wg.Go(func() { s.run(ctx) })
-	return nil
-}
-
-// Stop ends it; it may be called twice, or without Start.
-func (s *Stats) Stop(context.Context) error {
-	s.mu.Lock()
-	if s.cancel != nil {
-		s.cancel()
-	}
-	s.mu.Unlock()
-	s.wg.Wait()
-	return nil
-}
-
-func (s *Stats) run(ctx context.Context) {
-	tick := time.NewTicker(s.every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	s.loops.Start(ctx, background.Every(s.every, func(ctx context.Context) {
 		for _, t := range s.hub.takeChanged() {
 			s.send(ctx, t)
 		}
 		if all := (Topic{Kind: Admin}); s.hub.Watched(all) {
 			s.send(ctx, all)
 		}
-	}
+	}))
+	return nil
+}
+
+// Stop ends it; it may be called twice, or without Start.
+func (s *Stats) Stop(context.Context) error {
+	s.loops.Stop()
+	return nil
 }
 
 // send delivers on this server only: each counts for its own watchers.

@@ -15,6 +15,7 @@ import (
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/notify"
+	"github.com/firmlight/firmlight/internal/sqlitetest"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
 	"github.com/firmlight/firmlight/internal/tasks"
 )
@@ -81,8 +82,7 @@ type fixture struct {
 func inBubble(t *testing.T, test func(f *fixture)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		db, err := sqlite.Open(context.Background(), t.TempDir(), slog.New(slog.DiscardHandler))
-		must(t, err)
+		db := sqlitetest.Open(t)
 		f := &fixture{
 			T: t, db: db, store: &counted{Store: db.Notifications()}, pages: &pages{told: map[string][]notify.Change{}},
 			group: groups.Ref{ID: "lab-id", Name: "lab"},
@@ -91,7 +91,6 @@ func inBubble(t *testing.T, test func(f *fixture)) {
 		f.Service = f.server()
 		test(f)
 		must(t, f.Service.Stop(context.Background()))
-		must(t, db.Close())
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firmlight/firmlight/internal/sqlitetest"
 	"github.com/firmlight/firmlight/internal/store/sqlite"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/protocol"
@@ -26,10 +27,7 @@ type fixture struct {
 
 func newFixture(tb testing.TB) *fixture {
 	tb.Helper()
-	db, err := sqlite.Open(tb.Context(), tb.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		tb.Fatal(err)
-	}
+	db := sqlitetest.Open(tb)
 	f := &fixture{store: db, queue: &listQueue{}, wire: &wire{sent: make(chan struct{}, 1024)}, events: &eventLog{changed: make(chan tasks.Task, 1024)}}
 	f.Service = tasks.NewService(tasks.Deps{
 		Store: db, Payloads: db, Counts: db, Queues: db, Queue: f.queue, Events: f.events, Workers: f.wire,
@@ -41,9 +39,6 @@ func newFixture(tb testing.TB) *fixture {
 	}
 	tb.Cleanup(func() {
 		if err := f.Stop(context.Background()); err != nil {
-			tb.Error(err)
-		}
-		if err := db.Close(); err != nil {
 			tb.Error(err)
 		}
 	})

@@ -39,22 +39,14 @@ func (b *progressBook) take() []Task {
 	return ts
 }
 
-func (b *progressBook) run(ctx context.Context, s *Service) {
-	tick := time.NewTicker(progressEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		err := inParallel(b.take(), func(t Task) error {
-			_, _, err := s.Store.Apply(ctx, noteProgress(t))
-			return err
-		})
-		if err != nil && ctx.Err() == nil {
-			s.Logger.WarnContext(ctx, "progress not kept", "error", err)
-		}
+// keepProgress writes what the book has taken since the last time.
+func (s *Service) keepProgress(ctx context.Context) {
+	err := inParallel(s.progress.take(), func(t Task) error {
+		_, _, err := s.Store.Apply(ctx, noteProgress(t))
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		s.Logger.WarnContext(ctx, "progress not kept", "error", err)
 	}
 }
 

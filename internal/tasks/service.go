@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/firmlight/firmlight/internal/background"
 	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/workload"
 )
@@ -43,10 +44,7 @@ type Service struct {
 	submits  *semaphore.Weighted // counts tasks, see submitPortion
 	turns    lag                 // of submits: until they had their turn
 	pushes   lag                 // from insert to queue
-
-	mu     sync.Mutex // guards cancel
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	loops    background.Loops
 }
 
 // NewService returns a Service that must be started before use.
@@ -58,24 +56,14 @@ func NewService(d Deps) *Service {
 
 // Start runs the background parts: parents and the progress book.
 func (s *Service) Start(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s.mu.Lock()
-	s.cancel = cancel
-	s.mu.Unlock()
-	s.wg.Go(func() { s.parents.run(ctx) })
-	s.wg.Go(func() { s.progress.run(ctx, s) })
+	s.loops.Start(ctx, s.parents.run, background.Every(progressEvery, s.keepProgress))
 	return nil
 }
 
 // Stop ends the background parts; what they left undone the sweeps of another
 // server, or of the next start, take up.
 func (s *Service) Stop(context.Context) error {
-	s.mu.Lock()
-	if s.cancel != nil {
-		s.cancel()
-	}
-	s.mu.Unlock()
-	s.wg.Wait()
+	s.loops.Stop()
 	return nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/firmlight/firmlight/internal/store/sqlite"
+	"github.com/firmlight/firmlight/internal/sqlitetest"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
 	"github.com/firmlight/firmlight/protocol"
@@ -412,18 +412,7 @@ func ref(t tasks.Task) protocol.AttemptRef {
 }
 
 // realStore is the embedded store.
-func realStore(t testing.TB) workers.Store {
-	db, err := sqlite.Open(context.Background(), t.TempDir(), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db.Sessions()
-}
+func realStore(t testing.TB) workers.Store { return sqlitetest.Open(t).Sessions() }
 
 var alice = workers.Identity{User: "u1", Username: "alice", Token: "tok1", Groups: []string{"g1", "g2"}}
 

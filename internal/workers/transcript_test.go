@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -175,15 +176,16 @@ func (p *player) stopped() bool {
 // compares.
 func (p *player) expect(text string) {
 	p.t.Helper()
-	var head protocol.Bare
-	if err := json.Unmarshal([]byte(text), &head); err != nil {
-		p.t.Fatal(err)
+	var head struct {
+		protocol.Bare
+		Task string `json:"task"`
 	}
+	p.decode([]byte(text), &head)
 	if strings.Contains(text, `"code":"rate"`) {
 		return // a server may say so; this one closes with 4429
 	}
 	p.cause(head.Type, []byte(text))
-	msg := p.next()
+	msg := p.next(head.Task)
 	var want, got map[string]any
 	if err := json.Unmarshal([]byte(text), &want); err != nil {
 		p.t.Fatal(err)
@@ -262,12 +264,27 @@ func (p *player) decode(text []byte, v any) {
 	}
 }
 
-func (p *player) next() protocol.Message {
+// next returns what came first. Only acks may overtake each other, the results of
+// one frame are decided side by side: of them the one for task.
+func (p *player) next(task string) protocol.Message {
 	p.t.Helper()
-	for len(p.got) == 0 {
+	due := func(msg protocol.Message) bool {
+		if msg.Type != protocol.TypeAck {
+			return true
+		}
+		var ack protocol.Ack
+		p.decode(msg.Raw, &ack)
+		return ack.Task == task
+	}
+	for {
+		if i := slices.IndexFunc(p.got, due); i >= 0 {
+			msg := p.got[i]
+			p.got = slices.Delete(p.got, i, i+1)
+			return msg
+		}
 		frame, err := p.sock.read()
 		if err != nil {
-			p.t.Fatalf("nothing more comes: %v", err)
+			p.t.Fatalf("nothing more comes: %v; %d messages were not expected", err, len(p.got))
 		}
 		for msg, err := range protocol.Messages(frame) {
 			if err != nil {
@@ -276,9 +293,6 @@ func (p *player) next() protocol.Message {
 			p.got = append(p.got, msg)
 		}
 	}
-	msg := p.got[0]
-	p.got = p.got[1:]
-	return msg
 }
 
 // close ends the connection as "close <by> <code>" says.
