@@ -67,8 +67,9 @@ test-long: ## everything, with the tests that take minutes (build tag long)
 	go test -race -timeout 60m -count 1 -tags long ./...
 
 .PHONY: lint
-lint: $(GOLANGCI) $(NODE) ## Go, shell and YAML
+lint: $(GOLANGCI) $(NODE) ## Go, shell, YAML, and does the script of bench parse?
 	$(GOLANGCI) run ./...
+	node --check bench/peers/load.js
 	shellcheck $$($(SHELLS))
 	@for f in $$(git ls-files '*.yml' '*.yaml'); do \
 		tools/node_modules/.bin/yaml valid --merge < $$f || { echo "$$f is not valid YAML"; exit 1; }; done
@@ -94,6 +95,10 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 .PHONY: bench
 bench: build ## load generators and peers; prints the table of docs/numbers.md
 	go run ./bench
+
+.PHONY: bench-ingest
+bench-ingest: ## sync events beside the peers of bench/peers (P1, P2)
+	go run ./bench -only P1,P2
 
 ##@ Work
 

@@ -149,3 +149,65 @@ func TestTally(t *testing.T) {
 		t.Errorf("remarks are %q, want %q", got, want)
 	}
 }
+
+func TestShares(t *testing.T) {
+	traces := []byte(`File: server
+Duration: 6s, Total samples = 100ms (1.67%)
+-----------+-------------------------------------------------------
+      30ms   runtime.mallocgc
+             encoding/json.Unmarshal
+             internal/httpapi.(*API).checkEvent
+             internal/httpapi.(*API).observe.func1
+-----------+-------------------------------------------------------
+      10ms   internal/httpapi.(*API).observe.func1 (inline)
+-----------+-------------------------------------------------------
+      60ms   modernc.org/sqlite/lib.Xstep
+             internal/store/sqlite.(*writer).loop
+-----------+-------------------------------------------------------
+     100ms   runtime.somethingElse
+-----------+-------------------------------------------------------
+`)
+	got, err := shares(traces, ingestStages)
+	want := "of the server's CPU: other 50 %, the store's writer 30 %, decode and validate 15 %, route, id, log, metrics 5 %"
+	if err != nil || got != want {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+	if _, err := shares([]byte("Duration: 6s, Total samples = 0\n"), ingestStages); err == nil {
+		t.Error("an empty profile has no shares")
+	}
+}
+
+func TestLoadResult(t *testing.T) {
+	good := loadResult{Warmup: map[string]int{"201": 10}, Codes: map[string]int{"201": 50}, Seconds: 2, events: 4}
+	if good.check("201") != nil || good.rate() != 100 || good.sent() != 240 {
+		t.Errorf("check %v, rate %v, sent %v", good.check("201"), good.rate(), good.sent())
+	}
+	for name, spoil := range map[string]func(*loadResult){
+		"a repeat":        func(r *loadResult) { r.Codes = map[string]int{"201": 50, "200": 1} },
+		"a refusal early": func(r *loadResult) { r.Warmup = map[string]int{"429": 10} },
+		"a timeout":       func(r *loadResult) { r.Errors = 1 },
+		"no answer":       func(r *loadResult) { r.Codes = nil },
+	} {
+		r := good
+		if spoil(&r); r.check("201") == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+}
+
+func TestEventRows(t *testing.T) {
+	round := func(n int) loadResult {
+		return loadResult{Codes: map[string]int{"201": n}, Seconds: 1, events: 1}
+	}
+	rows := eventRows([]*target{
+		{rounds: []loadResult{round(4000), round(2000), round(3000)}},
+		{peer: peer{"slow", "a slow peer", 10}, rounds: []loadResult{round(300), round(250), round(300)}},
+	})
+	if len(rows) != 3 || rows[0].Median != 3000 || rows[1].Median != 300 {
+		t.Fatalf("rows are %+v", rows)
+	}
+	// Each ratio is of one round: 13.3, 8 and 10.
+	if r := rows[2]; r.What != "Firmlight / slow" || r.Median != 10 || r.Min != 8 || r.Met != "yes" {
+		t.Errorf("the ratio is %+v", r)
+	}
+}

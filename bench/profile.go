@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -21,7 +22,7 @@ type profiler struct{ running sync.WaitGroup }
 // profiler starts one for a figure, if asked for.
 func (b *bench) profiler(ctx context.Context, r *rig, id string) *profiler {
 	p := &profiler{}
-	if r.pprof == "" {
+	if b.profile == "" {
 		return p
 	}
 	p.running.Go(func() {
@@ -36,31 +37,39 @@ func (b *bench) profiler(ctx context.Context, r *rig, id string) *profiler {
 func (p *profiler) finish() { p.running.Wait() }
 
 func (b *bench) profileServer(ctx context.Context, addr, id string) error {
-	if err := os.MkdirAll(b.profile, 0o750); err != nil {
-		return err
-	}
-	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", addr, pick(b.short, profileTime/5, profileTime).Seconds())
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	file, err := b.saveProfile(ctx, addr, id, pick(b.short, profileTime/5, profileTime))
 	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, resp.Status)
-	}
-	file := filepath.Join(b.profile, id+".pprof")
-	data, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(file, data, 0o600); err != nil {
 		return err
 	}
 	top, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-nodecount=15", b.server, file).CombinedOutput()
 	b.say("  profile of %s (%s)\n%s", id, file, top)
 	return err
+}
+
+// saveProfile takes a CPU profile of the server and returns its file, which
+// stays where -profile was given.
+func (b *bench) saveProfile(ctx context.Context, addr, id string, length time.Duration) (string, error) {
+	dir := cmp.Or(b.profile, b.dir)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return "", err
+	}
+	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", addr, length.Seconds())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, id+".pprof")
+	return file, os.WriteFile(file, data, 0o600)
 }

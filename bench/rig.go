@@ -38,10 +38,10 @@ const (
 type rig struct {
 	*kit.Server
 	redis       *kit.Process // nil when embedded
-	api         *kit.Client
+	user, api   *kit.Client
 	group       string
 	workerToken string
-	pprof       string // address of the private listener; empty without -profile
+	pprof       string // address of the private listener
 }
 
 // start runs a rig; whoever gets one without an error stops it.
@@ -67,12 +67,10 @@ func (r *rig) start(ctx context.Context, b *bench, on backend) error {
 		}
 		env = append(env, "FIRMLIGHT_REDIS_URL="+url)
 	}
-	if b.profile != "" {
-		if r.pprof, err = kit.FreeAddress(); err != nil {
-			return err
-		}
-		env = append(env, "FIRMLIGHT_METRICS_LISTEN="+r.pprof)
+	if r.pprof, err = kit.FreeAddress(); err != nil {
+		return err
 	}
+	env = append(env, "FIRMLIGHT_METRICS_LISTEN="+r.pprof)
 	if r.Server, err = kit.StartServer(b.server, dir, env, nil); err != nil {
 		return err
 	}
@@ -82,17 +80,17 @@ func (r *rig) start(ctx context.Context, b *bench, on backend) error {
 // introduce makes the user, the group and the tokens: work is submitted with an
 // API token, as programs do.
 func (r *rig) introduce(ctx context.Context) error {
-	user, err := kit.Register(ctx, r.URL, "bench", "bench-password")
-	if err != nil {
+	var err error
+	if r.user, err = kit.Register(ctx, r.URL, "bench", "bench-password"); err != nil {
 		return err
 	}
-	if r.group, err = user.Group(ctx, "Bench"); err != nil {
+	if r.group, err = r.user.Group(ctx, "Bench"); err != nil {
 		return err
 	}
-	if r.workerToken, err = user.NewToken(ctx, "worker"); err != nil {
+	if r.workerToken, err = r.user.NewToken(ctx, "worker"); err != nil {
 		return err
 	}
-	secret, err := user.NewToken(ctx, "api")
+	secret, err := r.user.NewToken(ctx, "api")
 	r.api = &kit.Client{URL: r.URL, Token: secret}
 	return err
 }

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// stage is a part of what the server does for an event. A sample of the CPU
+// profile belongs to the innermost function that a stage has.
+type stage struct {
+	name  string
+	funcs []string // their names' ends
+}
+
+var ingestStages = []stage{
+	{"read the request", []string{"net/http.(*conn).readRequest", "net/http.(*connReader).backgroundRead"}},
+	{"read the body", []string{"httpapi.(*API).eventBody", "io.ReadAll", "httpapi.arrayItems.func1"}},
+	{"authenticate", []string{"httpapi.(*API).authenticate"}},
+	{"decode and validate", []string{"httpapi.(*API).checkEvent"}},
+	{"hand over to the writer", []string{"sync.(*Service).Append"}},
+	{"the store's writer", []string{"sqlite.(*writer).loop"}},
+	{"encode and write the answer", []string{"httpapi.writeJSON", "net/http.(*response).finishRequest"}},
+	{"route, id, log, metrics", []string{"httpapi.(*API).observe.func1"}},
+	{"the rest of net/http", []string{"net/http.(*conn).serve"}},
+	{"garbage collection", []string{"runtime.gcBgMarkWorker", "runtime.bgsweep", "runtime.bgscavenge"}},
+	{"scheduler", []string{"runtime.mcall", "runtime.mstart", "runtime.mstart1", "runtime.morestack"}},
+}
+
+const otherStage = "other"
+
+// stages profiles the server in a round of its own and says what its CPU went
+// into.
+func (l *loader) stages(ctx context.Context, r *rig, t *target, q load) (string, error) {
+	var (
+		beside sync.WaitGroup
+		file   string
+		failed error
+	)
+	beside.Go(func() {
+		if pause(ctx, time.Second) { // the warm-up
+			file, failed = l.saveProfile(ctx, r.pprof, t.id(q), pick(l.short, time.Second, 6*time.Second))
+		}
+	})
+	_, err := l.round(ctx, t, q)
+	beside.Wait()
+	if err = cmp.Or(err, failed); err != nil {
+		return "", err
+	}
+	text, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-traces", "-unit=ms", l.server, file).Output()
+	if err != nil {
+		return "", fmt.Errorf("pprof: %w", err)
+	}
+	return shares(text, ingestStages)
+}
+
+func (t *target) id(q load) string { return pick(q.Batch > 0, "P2", "P1") }
+
+// shares says what part of a profile's samples each stage has, the largest first.
+// traces is what `go tool pprof -traces -unit=ms` writes.
+func shares(traces []byte, of []stage) (string, error) {
+	sums := make(map[string]float64)
+	var total, value float64
+	found := ""
+	add := func() {
+		total += value
+		sums[cmp.Or(found, otherStage)] += value
+		value, found = 0, ""
+	}
+	lines := bufio.NewScanner(bytes.NewReader(traces))
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if strings.HasPrefix(lines.Text(), "-----------+") {
+			add()
+			continue
+		}
+		if len(fields) > 1 && strings.HasSuffix(fields[0], "ms") {
+			if _, err := fmt.Sscanf(fields[0], "%fms", &value); err == nil {
+				fields = fields[1:]
+			}
+		}
+		if found == "" && value > 0 && len(fields) > 0 {
+			found = stageOf(fields[0], of)
+		}
+	}
+	add()
+	if total == 0 {
+		return "", fmt.Errorf("the profile is empty: %.200s", traces)
+	}
+	names := make([]string, 0, len(sums))
+	for name := range sums {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(sums[b], sums[a]), strings.Compare(a, b)) })
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%s %.0f %%", name, 100*sums[name]/total)
+	}
+	return "of the server's CPU: " + strings.Join(names, ", "), lines.Err()
+}
+
+func stageOf(function string, of []stage) string {
+	for _, s := range of {
+		if slices.ContainsFunc(s.funcs, func(f string) bool { return strings.HasSuffix(function, f) }) {
+			return s.name
+		}
+	}
+	return ""
+}
