@@ -4,7 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
+	"slices"
 	"time"
 
 	devsync "github.com/firmlight/firmlight/internal/sync"
@@ -24,9 +24,24 @@ func (db *DB) Device(ctx context.Context, group, id string) (devsync.Device, err
 
 // Devices implements devsync.Store.
 func (db *DB) Devices(ctx context.Context, q devsync.DeviceQuery) ([]devsync.Device, error) {
-	return db.devices(ctx, `WHERE d.group_id = ?1 AND d.id >= ?2 AND (?6 OR d.id > ?2) AND d.id >= ?3 AND (?3 = '' OR substr(d.id, 1, length(?3)) = ?3)
-		AND (json_array_length(?4) = 0 OR d.state IN (SELECT value FROM json_each(?4))) ORDER BY d.id LIMIT ?5`,
-		q.Group, q.After, q.Prefix, toJSON(unique(q.States)), q.Limit, q.Too)
+	c := devicePage(q)
+	return db.devices(ctx, c.String(), c.args...)
+}
+
+func devicePage(q devsync.DeviceQuery) *clause {
+	c := &clause{}
+	c.add("WHERE d.group_id = ? AND d.id >= ? AND (? OR d.id > ?)", q.Group, max(q.After, q.Prefix), q.Too || q.After < q.Prefix, q.After)
+	if q.Prefix != "" {
+		c.add(" AND d.id < ?", q.Prefix+lastRune)
+	}
+	if len(q.States) > 0 {
+		c.add(" AND d.state IN (SELECT value FROM json_each(?))", toJSON(q.States))
+		if !slices.Contains(q.States, devsync.Active) {
+			c.add(" AND d.state <> 'active'") // as devices_others says it
+		}
+	}
+	c.add(" ORDER BY d.id LIMIT ?", q.Limit)
+	return c
 }
 
 func (db *DB) devices(ctx context.Context, where string, args ...any) ([]devsync.Device, error) {
@@ -87,8 +102,20 @@ func (db *DB) UpdateDevice(ctx context.Context, group, id string, c devsync.Chan
 
 // EventsOf implements devsync.Store.
 func (db *DB) EventsOf(ctx context.Context, q devsync.EventQuery) ([]devsync.Event, error) {
-	var c clause
-	c.add("SELECT "+eventColumns+" FROM sync_events WHERE device = (SELECT seq FROM devices WHERE group_id = ? AND id = ?)", q.Group, q.Device)
+	var events []devsync.Event
+	c := historyPage(q)
+	err := db.read(ctx, func(rows *sql.Rows) error {
+		e := devsync.Event{Device: q.Device}
+		err := scanEvent(rows, &e)
+		events = append(events, e)
+		return err
+	}, c.String(), c.args...)
+	return events, err
+}
+
+func historyPage(q devsync.EventQuery) *clause {
+	c := &clause{}
+	c.add("SELECT "+eventColumns+" FROM sync_events WHERE device = "+deviceSeq, q.Group, q.Device)
 	c.between(q.From, q.To)
 	if !q.Before.At.IsZero() {
 		c.add(" AND (at, id) < (?, ?)", ms(q.Before.At), q.Before.Event)
@@ -102,14 +129,7 @@ func (db *DB) EventsOf(ctx context.Context, q devsync.EventQuery) ([]devsync.Eve
 		c.add(" AND errors > 0 AND files = 0")
 	}
 	c.add(" ORDER BY at DESC, id DESC LIMIT ?", q.Limit)
-	var events []devsync.Event
-	err := db.read(ctx, func(rows *sql.Rows) error {
-		e := devsync.Event{Device: q.Device}
-		err := scanEvent(rows, &e)
-		events = append(events, e)
-		return err
-	}, c.String(), c.args...)
-	return events, err
+	return c
 }
 
 // between adds a range of device time.
@@ -131,37 +151,60 @@ func scanEvent(rows *sql.Rows, e *devsync.Event, more ...any) error {
 	}, more...)...)
 }
 
-// GroupEvents implements devsync.Store. It goes from device to device.
+// GroupEvents implements devsync.Store: the rest of the device that the portion
+// before ended in, then those after it.
 func (db *DB) GroupEvents(ctx context.Context, q devsync.ExportQuery) ([]devsync.Event, error) {
-	var c clause
-	c.add("SELECT "+eventColumns+`, d.id FROM devices d CROSS JOIN sync_events e ON e.device = d.seq
-		WHERE d.group_id = ? AND d.id >= ? AND d.state <> 'pending'`, q.Group, q.AfterDevice)
-	c.between(q.From, q.To)
-	if q.AfterDevice != "" {
-		c.add(" AND (d.id > ? OR (at, e.id) > (?, ?))", q.AfterDevice, ms(q.After.At), q.After.Event)
-	}
-	c.add(" ORDER BY d.id, at, e.id LIMIT ?", q.Limit)
 	var events []devsync.Event
-	err := db.read(ctx, func(rows *sql.Rows) error {
-		var e devsync.Event
-		err := scanEvent(rows, &e, &e.Device)
-		events = append(events, e)
-		return err
-	}, strings.Replace(c.String(), "at, id, received", "at, e.id, received", 1), c.args...)
-	return events, err
+	if q.AfterDevice != "" {
+		err := db.groupEvents(ctx, q, &events, " AND d.id = ? AND (at, e.id) > (?, ?)", q.AfterDevice, ms(q.After.At), q.After.Event)
+		if err != nil || len(events) == q.Limit {
+			return events, err
+		}
+	}
+	return events, db.groupEvents(ctx, q, &events, " AND d.id > ?", q.AfterDevice)
 }
 
-const failingByTotal = `SELECT d.group_id, d.id, d.name, count(*) AS n, s.streak, min(e.at), max(e.at), s.success_at
-FROM json_each(?1) g CROSS JOIN devices d ON d.group_id = g.value AND d.state = 'active'
-	CROSS JOIN device_sums s ON s.device = d.seq AND s.failure_at >= ?2 AND s.failed >= ?3
-	CROSS JOIN sync_events e ON e.device = d.seq AND e.errors > 0 AND e.at >= ?2
-GROUP BY d.seq HAVING n >= ?3 ORDER BY n DESC, d.id LIMIT ?4`
+// groupEvents adds those after a place to events, up to q.Limit in all.
+func (db *DB) groupEvents(ctx context.Context, q devsync.ExportQuery, events *[]devsync.Event, after string, args ...any) error {
+	c := exportPage(q, q.Limit-len(*events), after, args...)
+	return db.read(ctx, func(rows *sql.Rows) error {
+		var e devsync.Event
+		err := scanEvent(rows, &e, &e.Device)
+		*events = append(*events, e)
+		return err
+	}, c.String(), c.args...)
+}
 
-const failingByStreak = `SELECT d.group_id, d.id, d.name, (SELECT count(*) FROM sync_events WHERE device = d.seq AND errors > 0 AND at >= ?2),
-	s.streak, (SELECT min(at) FROM sync_events WHERE device = d.seq AND errors > 0 AND at >= ?2), s.failure_at, s.success_at
-FROM (SELECT * FROM device_sums WHERE streak > 0 AND streak >= ?3 AND failure_at >= ?2) s CROSS JOIN devices d ON d.seq = s.device
-WHERE d.state = 'active' AND d.group_id IN (SELECT value FROM json_each(?1))
-ORDER BY s.streak DESC, d.id LIMIT ?4`
+func exportPage(q devsync.ExportQuery, limit int, after string, args ...any) *clause {
+	c := &clause{}
+	c.add("SELECT at, e.id, received, files, errors, speed, d.id FROM devices d CROSS JOIN sync_events e ON e.device = d.seq WHERE d.group_id = ?", q.Group)
+	c.add(after, args...)
+	c.between(q.From, q.To)
+	c.add(" AND d.state <> 'pending' ORDER BY d.id, at, e.id LIMIT ?", limit)
+	return c
+}
+
+// failuresSince counts a device's failures; like the first of them it is found in
+// sync_events_failed alone.
+const failuresSince = "FROM sync_events WHERE device = d.seq AND errors > 0 AND at >= ?2)"
+
+// The devices to show are chosen first: all else is read of these only.
+const (
+	failingByTotal = `WITH counted AS MATERIALIZED (SELECT d.seq, d.id, (SELECT count(*) ` + failuresSince + ` AS n
+	FROM json_each(?1) g CROSS JOIN devices d ON d.group_id = g.value
+		CROSS JOIN device_sums s ON s.device = d.seq AND s.failure_at >= ?2 AND s.failed >= ?3),
+found AS MATERIALIZED (SELECT c.seq, c.n FROM counted c CROSS JOIN devices d ON d.seq = c.seq
+	WHERE c.n >= ?3 AND d.state = 'active' ORDER BY c.n DESC, c.id LIMIT ?4)
+SELECT d.group_id, d.id, d.name, f.n, s.streak, (SELECT min(at) ` + failuresSince + `, s.failure_at, s.success_at
+FROM found f CROSS JOIN devices d ON d.seq = f.seq CROSS JOIN device_sums s ON s.device = f.seq ORDER BY f.n DESC, d.id`
+
+	failingByStreak = `WITH found AS MATERIALIZED (SELECT d.seq, d.id, s.streak, s.failure_at, s.success_at
+	FROM device_sums s CROSS JOIN devices d ON d.seq = s.device AND d.state = 'active'
+	WHERE s.streak > 0 AND s.streak >= ?3 AND s.failure_at >= ?2 AND d.group_id IN (SELECT value FROM json_each(?1))
+	ORDER BY s.streak DESC, d.id LIMIT ?4)
+SELECT d.group_id, d.id, d.name, (SELECT count(*) ` + failuresSince + `, f.streak, (SELECT min(at) ` + failuresSince + `, f.failure_at, f.success_at
+FROM found f CROSS JOIN devices d ON d.seq = f.seq ORDER BY f.streak DESC, d.id`
+)
 
 // Failing implements devsync.Store.
 func (db *DB) Failing(ctx context.Context, q devsync.FailingQuery) ([]devsync.Failing, error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/firmlight/firmlight/internal/audit"
+	devsync "github.com/firmlight/firmlight/internal/sync"
 	"github.com/firmlight/firmlight/internal/tasks"
 )
 
@@ -191,6 +192,47 @@ func TestWorkerPlans(t *testing.T) {
 			c.add(query.sql, query.args...)
 			wantPlan(t, db, c, query.index, name == "history of a worker") // the rows of one day
 		})
+	}
+}
+
+// TestDevicePlans does the same for the queries about devices.
+func TestDevicePlans(t *testing.T) {
+	db := openTest(t)
+	now := time.Now()
+	plain := func(q string, args ...any) *clause {
+		c := &clause{}
+		c.add(q, args...)
+		return c
+	}
+	list := func(q devsync.DeviceQuery) *clause {
+		q.Group, q.Limit = "g", 50
+		return plain("SELECT "+deviceColumns+fromDevices+devicePage(q).String(), devicePage(q).args...)
+	}
+	history := func(q devsync.EventQuery) *clause {
+		q.Group, q.Device, q.Limit = "g", "d", 50
+		return historyPage(q)
+	}
+	for name, test := range map[string]struct {
+		query *clause
+		index string
+		sorts bool // in memory, of few rows
+	}{
+		"devices":              {list(devsync.DeviceQuery{States: []devsync.State{devsync.Active}}), "devices_id (group_id=? AND id>?)", false},
+		"devices, next page":   {list(devsync.DeviceQuery{After: "x"}), "devices_id (group_id=? AND id>?)", false},
+		"devices by beginning": {list(devsync.DeviceQuery{Prefix: "x"}), "devices_id (group_id=? AND id>? AND id<?)", false},
+		"retired devices":      {list(devsync.DeviceQuery{States: []devsync.State{devsync.Retired}}), "devices_others (group_id=? AND id>?)", false},
+		"history":              {history(devsync.EventQuery{}), "PRIMARY KEY (device=?)", false},
+		"history, next page":   {history(devsync.EventQuery{Before: devsync.Mark{At: now, Event: "x"}}), "PRIMARY KEY (device=? AND (at,id)<(?,?))", false},
+		"history of failures":  {history(devsync.EventQuery{Status: devsync.Failed}), "sync_events_failed (device=?)", false},
+		"export":               {exportPage(devsync.ExportQuery{Group: "g"}, 50, " AND d.id > ?", "x"), "devices_id (group_id=? AND id>?)", false},
+		"export, its events":   {exportPage(devsync.ExportQuery{Group: "g", From: now}, 50, " AND d.id > ?", "x"), "e USING PRIMARY KEY (device=? AND at>?)", false},
+		"failures":             {plain(failingByTotal, "[]", 1, 1, 50), "COVERING INDEX sync_events_failed (device=? AND at>?)", true},
+		"failures of a group":  {plain(failingByTotal, "[]", 1, 1, 50), "COVERING INDEX devices_id (group_id=?)", true},
+		"failures in a row":    {plain(failingByStreak, "[]", 1, 1, 50), "device_sums_streak (streak>?)", true},
+		"streak":               {plain(countStreak, 1, 1, "x"), "COVERING INDEX sync_events_failed (device=? AND at>?)", false},
+		"events to drop":       {plain(deviceToDrop, 1, 1), "PRIMARY KEY (device=? AND at<?)", false},
+	} {
+		t.Run(name, func(t *testing.T) { wantPlan(t, db, test.query, test.index, test.sorts) })
 	}
 }
 

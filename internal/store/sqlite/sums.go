@@ -106,11 +106,13 @@ const addDeviceHour = `INSERT INTO device_hours (device, ` + sumColumns + `, spe
 ON CONFLICT DO UPDATE SET events = events + excluded.events, failed = failed + excluded.failed,
 	partial = partial + excluded.partial, files = files + excluded.files, errors = errors + excluded.errors, speeds = excluded.speeds`
 
+const deviceToDrop = `SELECT seq FROM devices d WHERE seq >= ? AND EXISTS (
+	SELECT 1 FROM sync_events WHERE device = d.seq AND at < ?) ORDER BY seq LIMIT 1`
+
 // DropEvents implements devsync.Store: up to deletePortion events of one device.
 func (db *DB) DropEvents(ctx context.Context, t time.Time) (more bool, err error) {
 	device := db.dropAt.Load()
-	err = db.readRow(ctx, `SELECT seq FROM devices d WHERE seq >= ? AND EXISTS (
-		SELECT 1 FROM sync_events WHERE device = d.seq AND at < ?) ORDER BY seq LIMIT 1`, []any{device, ms(t)}, (*int64Col)(&device))
+	err = db.readRow(ctx, deviceToDrop, []any{device, ms(t)}, (*int64Col)(&device))
 	if err != nil {
 		db.dropAt.Store(0)
 		return false, ignoreNoRows(err)

@@ -292,7 +292,11 @@ func devicesRegistry(t *testing.T, s devsync.Store) {
 		{devsync.DeviceQuery{}, []string{"a", "ab", "b"}},
 		{devsync.DeviceQuery{Limit: 2}, []string{"a", "ab"}},
 		{devsync.DeviceQuery{After: "ab"}, []string{"b"}},
+		{devsync.DeviceQuery{After: "ab", Too: true}, []string{"ab", "b"}},
 		{devsync.DeviceQuery{Prefix: "a"}, []string{"a", "ab"}},
+		{devsync.DeviceQuery{Prefix: "a", After: "a"}, []string{"ab"}},
+		{devsync.DeviceQuery{Prefix: "b", After: "a", Too: true}, []string{"b"}},
+		{devsync.DeviceQuery{States: []devsync.State{devsync.Retired, devsync.Active}, After: "a"}, []string{"ab", "b"}},
 		{devsync.DeviceQuery{States: []devsync.State{devsync.Retired}}, []string{"b"}},
 	} {
 		if got := names(c.q); !slices.Equal(got, c.want) {

@@ -12,6 +12,7 @@ CREATE TABLE devices (
 );
 CREATE UNIQUE INDEX devices_id    ON devices (group_id, id);
 CREATE INDEX        devices_named ON devices (id, group_id);
+CREATE INDEX        devices_others ON devices (group_id, id) WHERE state <> 'active';
 
 -- What a device's events add up to: written with each of them.
 CREATE TABLE device_sums (
@@ -47,7 +48,7 @@ CREATE TABLE sync_events (
     PRIMARY KEY (device, at, id)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX sync_events_id     ON sync_events (device, id) WHERE id <> '';
-CREATE INDEX        sync_events_failed ON sync_events (device, at) WHERE errors > 0;
+CREATE INDEX        sync_events_failed ON sync_events (device, at, id, errors) WHERE errors > 0; -- errors: else counting reads each event
 
 -- Sums of a group by hour of device time, for good; speeds is a histogram.
 CREATE TABLE sync_hours (
@@ -109,13 +110,14 @@ CREATE INDEX sync_alerts_news  ON sync_alerts (id) WHERE told = 0 OR told_recove
 INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('devices',     'devices_id',         '100000 1000 1'),
     ('devices',     'devices_named',      '100000 1 1'),
+    ('devices',     'devices_others',     '1000 10 1'),
     ('device_sums', 'device_sums_streak', '5000 500'),
     ('sync_alerts', 'sync_alerts_group',  '10000 100 1'),
     ('sync_alerts', 'sync_alerts_open',   '1000 10 1'),
     ('sync_alerts', 'sync_alerts_news',   '100 1'),
     ('sync_events', 'sync_events',        '10000000 100 1 1'),
     ('sync_events', 'sync_events_id',     '5000000 50 1'),
-    ('sync_events', 'sync_events_failed', '500000 5 1');
+    ('sync_events', 'sync_events_failed', '500000 5 1 1 1');
 
 -- +goose Down
 DROP TABLE sync_alerts;
