@@ -7,10 +7,7 @@ import (
 	"encoding/base64"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/firmlight/firmlight/internal/fault"
 )
@@ -85,14 +82,27 @@ func (n *NewToken) Validate(now time.Time) error {
 	bad(n.Groups != nil && len(n.Groups) == 0, "body.groups", "must name a group, or be left out for all of yours")
 	bad(n.Kind == KindDevice && len(n.Groups) != 1, "body.groups", "must name the one group of the device")
 	bad(n.Kind != KindDevice && n.DeviceID != "", "body.device_id", "is only for device tokens")
-	bad(utf8.RuneCountInString(n.DeviceID) > maxDeviceID || strings.ContainsFunc(n.DeviceID, unicode.IsControl),
-		"body.device_id", "must have at most %d characters, none of them a control character", maxDeviceID)
+	if n.DeviceID != "" {
+		if n.DeviceID, err = DeviceID("body.device_id", n.DeviceID); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	bad(n.Kind != KindAPI && n.Scopes != nil, "body.scopes", "are only for API tokens")
 	for i, s := range n.Scopes {
 		bad(!slices.Contains(Scopes, s), "body.scopes["+strconv.Itoa(i)+"]", "is no scope")
 	}
 	bad(!n.ExpiresAt.IsZero() && !n.ExpiresAt.After(now), "body.expires_at", "must be in the future")
 	return fault.Join(errs...)
+}
+
+// DeviceID returns the id that a device gave itself as it is to be kept, or a
+// fault that names the field.
+func DeviceID(field, id string) (string, error) {
+	id, err := fault.Name(field, id, maxDeviceID)
+	if id == "." || id == ".." {
+		err = fault.InvalidField(field, "must not be . or .., which no URL can have in its path")
+	}
+	return id, err
 }
 
 // secretPrefixes tell people and secret scanners what a secret is for.

@@ -13,10 +13,19 @@ import (
 // than most characters, with a control character, or that is not UTF-8. This is
 // the rule for every name, title, description and message (docs/http-api.md, Limits).
 func Text(field, s string, least, most int) (string, error) {
+	return checked(field, strings.TrimSpace(norm.NFC.String(s)), least, most)
+}
+
+// Name returns what a program calls something, such as a device itself: as Text,
+// with the space that it has, and never empty.
+func Name(field, s string, most int) (string, error) {
+	return checked(field, norm.NFC.String(s), 1, most)
+}
+
+func checked(field, s string, least, most int) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", InvalidField(field, "is not valid UTF-8")
 	}
-	s = strings.TrimSpace(norm.NFC.String(s))
 	if strings.ContainsFunc(s, unicode.IsControl) {
 		return "", InvalidField(field, "must not contain control characters")
 	}

@@ -124,9 +124,11 @@ func New(deps Deps) *API {
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
 
-// serve keeps ServeMux from redirecting an unclean API path: it is unknown.
+// serve keeps ServeMux from redirecting an unclean API path: it is unknown. As
+// ServeMux does, it looks at the path as it was sent: an id of a device may have
+// slashes, as %2F.
 func (a *API) serve(w http.ResponseWriter, r *http.Request) {
-	p := r.URL.Path
+	p := r.URL.EscapedPath()
 	if strings.HasPrefix(p, "/api/") && path.Clean(p) != strings.TrimSuffix(p, "/") {
 		writeProblem(w, r, errUnknownPath)
 		return

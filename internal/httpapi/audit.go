@@ -2,13 +2,10 @@ package httpapi
 
 import (
 	"context"
-	"encoding/csv"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -100,36 +97,15 @@ type exportAuditRequest struct {
 	Format string `query:"format" enum:"csv,ndjson" default:"csv"`
 }
 
-// pageTime is how long a client has for each page of an export.
-const pageTime = time.Minute
-
-// exportAudit streams page by page. Where the store fails midway the connection
-// is cut, so that nobody takes a part for the whole.
+// exportAudit streams page by page.
 func (a *API) exportAudit(_ context.Context, in *exportAuditRequest) (*huma.StreamResponse, error) {
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		r, w := humago.Unwrap(hc)
-		kind, write := "text/csv; charset=utf-8", auditCSV(w)
+		write := auditCSV(w)
 		if in.Format == "ndjson" {
-			kind, write = "application/x-ndjson", auditNDJSON(w)
+			write = auditNDJSON(w)
 		}
-		h := w.Header()
-		h.Set("Content-Type", kind)
-		h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="audit-%s.%s"`, time.Now().UTC().Format("20060102T150405Z"), in.Format))
-		h.Set("Cache-Control", "no-store")
-		control := http.NewResponseController(w)
-		for page, err := range a.deps.Audit.Export(r.Context(), in.filter()) {
-			if err == nil {
-				_ = control.SetWriteDeadline(time.Now().Add(pageTime)) // without it the connection's own holds
-				err = write(page)
-			}
-			if err == nil {
-				err = control.Flush()
-			}
-			if err != nil {
-				requestFrom(r.Context()).log.WarnContext(r.Context(), "export of the audit log cut off", "error", err)
-				panic(http.ErrAbortHandler)
-			}
-		}
+		export(r, w, "audit", in.Format, a.deps.Audit.Export(r.Context(), in.filter()), write)
 	}}, nil
 }
 
@@ -145,42 +121,16 @@ func auditNDJSON(w io.Writer) func([]audit.Entry) error {
 	}
 }
 
-// auditCSV writes the names of the columns before the first page.
-func auditCSV(w io.Writer) func([]audit.Entry) error {
-	out := csv.NewWriter(w)
-	names := []string{
-		"id", "at", "actor_id", "actor_username", "token_kind", "action", "target_type", "target", "group", "address",
-		"outcome", "status", "request_id", "left_out",
-	}
-	return func(page []audit.Entry) error {
-		if names != nil {
-			if err := out.Write(names); err != nil {
-				return err
-			}
-			names = nil
-		}
-		for _, e := range page {
-			row := []string{
-				e.ID, e.At().Format(timeLayout), e.Actor, e.ActorName, string(e.TokenKind), e.Action, e.TargetType, e.Target,
-				e.Group, e.Address, e.Outcome, strconv.Itoa(e.Status), e.RequestID, strconv.Itoa(e.LeftOut),
-			}
-			for i, cell := range row {
-				row[i] = plainCell(cell)
-			}
-			if err := out.Write(row); err != nil {
-				return err
-			}
-		}
-		out.Flush()
-		return out.Error()
-	}
+var auditColumns = []string{
+	"id", "at", "actor_id", "actor_username", "token_kind", "action", "target_type", "target", "group", "address",
+	"outcome", "status", "request_id", "left_out",
 }
 
-// plainCell keeps a spreadsheet from taking what somebody chose, such as a
-// username, for a formula.
-func plainCell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
+func auditCSV(w io.Writer) func([]audit.Entry) error {
+	return writeCSV(w, auditColumns, func(e audit.Entry) []string {
+		return []string{
+			e.ID, e.At().Format(timeLayout), e.Actor, e.ActorName, string(e.TokenKind), e.Action, e.TargetType, e.Target,
+			e.Group, e.Address, e.Outcome, strconv.Itoa(e.Status), e.RequestID, strconv.Itoa(e.LeftOut),
+		}
+	})
 }

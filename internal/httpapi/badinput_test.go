@@ -235,7 +235,7 @@ func (b badInput) spoilPart(s schema, valid any) []any {
 	return append(out, b.spoil(s, valid)...)
 }
 
-// TestBadInputOfRawRoutes is the same for routes that the document lacks.
+// TestBadInputOfRawRoutes is the same for routes that huma does not know.
 func TestBadInputOfRawRoutes(t *testing.T) {
 	w := newWorld(t)
 	for _, op := range operations(t) {

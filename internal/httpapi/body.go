@@ -29,7 +29,7 @@ func (s *strict[T]) decodeBody(data []byte) {
 	s.size = len(data)
 	switch {
 	case !utf8.Valid(data):
-		s.err = fault.New(fault.Malformed, "malformed", "The body is not valid UTF-8.")
+		s.err = errUTF8
 	case tooNested(data):
 		s.err = fault.InvalidField("body", "%s", errNesting)
 	default:

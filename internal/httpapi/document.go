@@ -36,8 +36,15 @@ func (a *API) documentRoutes() {
 			return nil
 		}
 	}
-	a.raw(route{method: http.MethodGet, path: "/api/openapi.json", access: public}, serve("application/json", document))
-	a.raw(route{method: http.MethodGet, path: "/api/docs", access: public}, serve("text/html; charset=utf-8", page))
+	const tag = "Operations"
+	a.raw(route{
+		method: http.MethodGet, path: "/api/openapi.json", id: "openapi", tag: tag, summary: "This document", access: public,
+		answers: map[int]content{http.StatusOK: {"application/json": map[string]any{}}},
+	}, serve("application/json", document))
+	a.raw(route{
+		method: http.MethodGet, path: "/api/docs", id: "docs", tag: tag, summary: "This document as a page", access: public,
+		answers: map[int]content{http.StatusOK: {"text/html": nil}},
+	}, serve("text/html; charset=utf-8", page))
 }
 
 // documented is one operation as the page shows it.

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// RawRoutes returns the patterns of the routes that the OpenAPI document lacks.
+// RawRoutes returns the patterns of the routes that huma does not know.
 func RawRoutes() []string {
 	var patterns []string
 	for _, r := range New(Deps{Log: slog.New(slog.DiscardHandler)}).routes {

@@ -1,16 +1,13 @@
 package httpapi
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/fault"
@@ -24,18 +21,27 @@ var device = access{kinds: []auth.Kind{auth.KindDevice}}
 const (
 	maxEvents     = 5000
 	maxEventBytes = 64 << 10 // one event
-	eventPortion  = 500      // events that are committed while the next are read
+	eventPortion  = 500      // events that are committed together
 )
 
 func (a *API) ingestRoutes() {
-	const reason = "the event itself says who and when"
+	const tag, reason, packed = "Devices", "the event itself says who and when", "The body may be packed (Content-Encoding: gzip)."
+	event := content{jsonType: SyncEvent{}}
 	a.raw(route{
-		method: http.MethodPost, path: "/api/sync-event", id: "sync-event", access: device, unaudited: reason,
+		method: http.MethodPost, path: "/api/sync-event", id: "sync-event", tag: tag, summary: "Report a sync of a device",
+		detail: packed, access: device, unaudited: reason, takes: content{jsonType: devsync.Report{}},
+		answers: map[int]content{http.StatusCreated: event, http.StatusOK: event},
 	}, a.syncEvent)
 	a.raw(route{
-		method: http.MethodPost, path: "/api/v1/sync-events", id: "sync-events", access: device, unaudited: reason,
+		method: http.MethodPost, path: "/api/v1/sync-events", id: "sync-events", tag: tag,
+		summary: "Report many syncs of devices, as an array or one per line",
+		detail:  packed, access: device, unaudited: reason,
+		takes:   content{jsonType: []devsync.Report{}, "application/x-ndjson": devsync.Report{}},
+		answers: map[int]content{http.StatusMultiStatus: {jsonType: EventResults{}}},
 	}, a.syncEvents)
 }
+
+const jsonType = "application/json"
 
 // SyncEvent is an event as it is kept.
 type SyncEvent struct {
@@ -71,7 +77,7 @@ func (a *API) syncEvent(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer body.Close()
-	if kind := mediaType(r); kind != "" && kind != "application/json" {
+	if mediaType(r) != jsonType {
 		return errMediaType
 	}
 	data, err := io.ReadAll(body)
@@ -92,6 +98,9 @@ func (a *API) syncEvent(w http.ResponseWriter, r *http.Request) error {
 
 // checkEvent decodes and checks one event.
 func (a *API) checkEvent(c auth.Caller, data []byte) (devsync.Event, error) {
+	if !utf8.Valid(data) {
+		return devsync.Event{}, errUTF8
+	}
 	if tooNested(data) {
 		return devsync.Event{}, fault.InvalidField("", "%s", errNesting)
 	}
@@ -102,51 +111,6 @@ func (a *API) checkEvent(c auth.Caller, data []byte) (devsync.Event, error) {
 	return a.deps.Devices.Check(c, &r)
 }
 
-var (
-	errMediaType = fault.New(fault.UnsupportedType, "unsupported_media_type", "The body must be application/json, or application/x-ndjson where several events are taken.")
-	errEncoding  = fault.New(fault.UnsupportedType, "unsupported_encoding", "The body may be encoded as gzip only.")
-	errGzip      = fault.New(fault.Malformed, "malformed", "The body is not valid gzip.")
-	errTruncated = fault.New(fault.Malformed, "malformed", "The body ends too early.")
-)
-
-// eventBody is the body, unpacked; at most limit bytes are sent, and read.
-func (a *API) eventBody(w http.ResponseWriter, r *http.Request, limit int64) (io.ReadCloser, error) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // an error: the peer has gone
-	packed := http.MaxBytesReader(w, r.Body, limit)
-	switch r.Header.Get("Content-Encoding") {
-	case "", "identity":
-		return packed, nil
-	case "gzip":
-		unpacked, err := gzip.NewReader(packed)
-		if err != nil {
-			return nil, bodyError(err)
-		}
-		return http.MaxBytesReader(w, unpacked, limit), nil
-	}
-	return nil, errEncoding
-}
-
-// bodyError is the fault of a body that cannot be read to its end.
-func bodyError(err error) error {
-	var known *fault.Error
-	var syntax *json.SyntaxError
-	var limit *http.MaxBytesError
-	switch {
-	case errors.As(err, &known), errors.As(err, &limit):
-		return err
-	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum):
-		return errGzip
-	case errors.As(err, &syntax):
-		return fault.Wrap(err, fault.Malformed, "malformed", "The body is not valid JSON.")
-	}
-	return errTruncated
-}
-
-func mediaType(r *http.Request) string {
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return kind
-}
-
 // EventResult is what became of one event of several.
 type EventResult struct {
 	Status  int        `json:"status" doc:"As if it had been sent alone: 201, 200, or an error's"`
@@ -154,8 +118,13 @@ type EventResult struct {
 	Problem *Problem   `json:"problem,omitempty"`
 }
 
-// syncEvents takes a JSON array or NDJSON. It is read event by event; a portion is
-// committed while the next is read.
+// EventResults has one result for each event of a request, in its order.
+type EventResults struct {
+	Results []EventResult `json:"results" nullable:"false"`
+}
+
+// syncEvents takes a JSON array or NDJSON. It is read event by event, and kept
+// portion by portion.
 func (a *API) syncEvents(w http.ResponseWriter, r *http.Request) error {
 	body, err := a.eventBody(w, r, bodyBatch)
 	if err != nil {
@@ -164,40 +133,21 @@ func (a *API) syncEvents(w http.ResponseWriter, r *http.Request) error {
 	defer body.Close()
 	var next func() ([]byte, error)
 	switch mediaType(r) {
-	case "application/json", "":
+	case jsonType:
 		next = arrayItems(body)
 	case "application/x-ndjson", "application/ndjson", "application/jsonl":
 		next = lines(body)
 	default:
 		return errMediaType
 	}
-	in := &eventStream{api: a, r: r}
-	for {
-		data, err := next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil && !errors.Is(err, errLongEvent) {
-			if len(in.results) == 0 {
-				return bodyError(err)
-			}
-			in.refuse(bodyError(err)) // what came before is kept
-			break
-		}
-		if len(in.results) == maxEvents {
-			in.flush()
-			return errManyEvents
-		}
-		if err != nil {
-			in.refuse(err)
-		} else if !in.take(data) {
-			break
-		}
+	in := &eventStream{api: a, r: r, results: []EventResult{}}
+	if err := in.read(next); err != nil {
+		return err
 	}
-	in.flush()
-	return writeJSON(w, http.StatusMultiStatus, struct {
-		Results []EventResult `json:"results"`
-	}{append([]EventResult{}, in.results...)})
+	if in.wait > 0 {
+		(&Problem{retryAfter: in.wait}).setHeaders(w.Header().Set)
+	}
+	return writeJSON(w, http.StatusMultiStatus, EventResults{in.results})
 }
 
 var (
@@ -212,10 +162,37 @@ type eventStream struct {
 	results []EventResult
 	events  []devsync.Event // that wait for their commit
 	places  []int           // of theirs among the results
+	wait    time.Duration   // the longest that a device is asked for
 }
 
-// take checks one event and reports whether more may follow: the token may have
-// been revoked meanwhile.
+// read takes what next returns, to the end or as far as it can be read: what came
+// before is kept. The error is that of the whole request.
+func (in *eventStream) read(next func() ([]byte, error)) error {
+	for {
+		data, err := next()
+		switch {
+		case errors.Is(err, io.EOF):
+			in.flush()
+			return nil
+		case err != nil && !errors.Is(err, errLongEvent):
+			if len(in.results) == 0 {
+				return bodyError(err)
+			}
+			in.refuse(bodyError(err))
+			in.flush()
+			return nil
+		case len(in.results) == maxEvents:
+			in.flush()
+			return errManyEvents
+		case err != nil:
+			in.refuse(err)
+		case !in.take(data):
+			return nil
+		}
+	}
+}
+
+// take checks one event and reports whether more may follow.
 func (in *eventStream) take(data []byte) bool {
 	e, err := in.api.checkEvent(caller(in.r.Context()), data)
 	if err != nil {
@@ -225,95 +202,45 @@ func (in *eventStream) take(data []byte) bool {
 	in.places = append(in.places, len(in.results))
 	in.events = append(in.events, e)
 	in.results = append(in.results, EventResult{})
-	if len(in.events) < eventPortion {
-		return true
-	}
-	in.flush()
-	if err := in.api.authenticate(in.r.Context(), bearer(in.r.Header.Get("Authorization")), device); err != nil {
-		in.refuse(err)
-		return false
-	}
-	return true
+	return len(in.events) < eventPortion || in.flush()
 }
 
 func (in *eventStream) refuse(err error) {
-	p := problemOf(in.r.Context(), under("body["+strconv.Itoa(len(in.results))+"]", err))
-	in.results = append(in.results, EventResult{Status: p.Status, Problem: p})
+	in.results = append(in.results, in.refusal(under("body["+strconv.Itoa(len(in.results))+"]", err)))
 }
 
-// flush commits what waits.
-func (in *eventStream) flush() {
+func (in *eventStream) refusal(err error) EventResult {
+	p := problemOf(in.r.Context(), err)
+	in.wait = max(in.wait, p.retryAfter)
+	return EventResult{Status: p.Status, Problem: p}
+}
+
+// flush commits what waits, unless the token was revoked while it was read. It
+// reports whether all went well.
+func (in *eventStream) flush() bool {
 	if len(in.events) == 0 {
-		return
+		return true
 	}
 	ctx := in.r.Context()
-	stored, err := in.api.deps.Devices.Append(ctx, caller(ctx), in.events...)
+	var stored []devsync.Stored
+	err := in.api.authenticate(ctx, bearer(in.r.Header.Get("Authorization")), device)
+	if err == nil {
+		stored, err = in.api.deps.Devices.Append(ctx, caller(ctx), in.events...)
+	}
+	var refusal EventResult
+	if err != nil {
+		refusal = in.refusal(err)
+	}
 	for i, place := range in.places {
+		in.results[place] = refusal
 		if i < len(stored) {
 			view := showEvent(stored[i].Event)
 			in.results[place] = EventResult{Status: eventStatus(stored[i]), Event: &view}
-			continue
-		}
-		p := problemOf(ctx, err)
-		in.results[place] = EventResult{Status: p.Status, Problem: p}
-	}
-	in.events, in.places = in.events[:0], in.places[:0]
-}
-
-// arrayItems returns the items of a JSON array one by one, io.EOF after the last.
-func arrayItems(body io.Reader) func() ([]byte, error) {
-	dec := json.NewDecoder(body)
-	begun := false
-	return func() ([]byte, error) {
-		if !begun {
-			if t, err := dec.Token(); err != nil || t != json.Delim('[') {
-				return nil, errNoArray
-			}
-			begun = true
-		}
-		if !dec.More() {
-			if _, err := dec.Token(); err != nil {
-				return nil, errTruncated
-			}
-			return nil, io.EOF
-		}
-		var item json.RawMessage
-		if err := dec.Decode(&item); err != nil {
-			return nil, err
-		}
-		if len(item) > maxEventBytes {
-			return nil, errLongEvent
-		}
-		return item, nil
-	}
-}
-
-var errNoArray = fault.New(fault.Malformed, "malformed", "The body is not a JSON array.")
-
-// lines returns the lines of NDJSON that are not blank one by one, io.EOF after
-// the last, and errLongEvent in place of one that is too long.
-func lines(body io.Reader) func() ([]byte, error) {
-	r := bufio.NewReaderSize(body, maxEventBytes)
-	return func() ([]byte, error) {
-		for {
-			line, err := r.ReadSlice('\n')
-			if errors.Is(err, bufio.ErrBufferFull) {
-				for errors.Is(err, bufio.ErrBufferFull) {
-					_, err = r.ReadSlice('\n')
-				}
-				if err == nil || errors.Is(err, io.EOF) {
-					err = errLongEvent
-				}
-				return nil, err
-			}
-			if line = bytes.TrimSpace(line); len(line) > 0 && (err == nil || errors.Is(err, io.EOF)) {
-				return line, nil
-			}
-			if err != nil {
-				return nil, err
-			}
 		}
 	}
+	// Not to be used again: after an error the store may still be reading them.
+	in.events, in.places = nil, nil
+	return err == nil
 }
 
 // writeJSON answers where no typed handler does.

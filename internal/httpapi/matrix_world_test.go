@@ -149,11 +149,11 @@ var bodies = map[string]func(w *world) any{
 	"admin-empty-queue": func(w *world) any {
 		return map[string]any{"group": w.thing("groups/{id}"), "kind": "echo", "confirm": true}
 	},
-	"POST:/api/sync-event":     func(*world) any { return report() },
-	"POST:/api/v1/sync-events": func(*world) any { return []any{report()} },
-	"update-device":            func(*world) any { return map[string]any{"name": "a name"} },
-	"set-alert-rules":          func(*world) any { return map[string]any{"failures": 5} },
-	"POST:/setup":              func(*world) any { return "code=x" },
+	"sync-event":      func(*world) any { return report() },
+	"sync-events":     func(*world) any { return []any{report()} },
+	"update-device":   func(*world) any { return map[string]any{"name": "a name"} },
+	"set-alert-rules": func(*world) any { return map[string]any{"failures": 5} },
+	"setup-form":      func(*world) any { return "code=x" },
 }
 
 func queue(w *world) any { return map[string]any{"group": w.thing("groups/{id}"), "kind": "echo"} }

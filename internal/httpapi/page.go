@@ -9,7 +9,7 @@ import (
 // Page is the query of every list; embed it in a request struct.
 type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many items at most"`
-	Cursor string `query:"cursor" maxLength:"512" doc:"next_cursor of the page before"`
+	Cursor string `query:"cursor" maxLength:"1024" doc:"next_cursor of the page before"`
 }
 
 var errCursor = fault.InvalidField("query.cursor", "is not a cursor of this list")

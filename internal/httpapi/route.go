@@ -77,7 +77,14 @@ type route struct {
 	maxBody      int64 // bytes; 0: bodyDefault
 	skipSchema   bool  // the handler validates the body itself
 	submits      bool  // refused while the store is behind
-	raw          bool  // huma does not know it
+
+	// Of raw routes, which huma does not know; what they take and answer is for the
+	// OpenAPI document.
+	raw        bool
+	asksItself bool            // the handler finds out who calls, as access says
+	detail     string          // more than the summary
+	takes      content         // nil: no body
+	answers    map[int]content // by status
 
 	// The audit log has every operation that is no GET, unless unaudited says
 	// why not, and every refusal; audited adds a GET.
@@ -91,40 +98,29 @@ func handle[I, O any](a *API, r route, h func(context.Context, *I) (*O, error)) 
 		r.maxBody = bodyDefault
 	}
 	a.routes = append(a.routes, r)
-	op := huma.Operation{
-		Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary,
-		Description: "Who may call it: " + r.access.String() + ".", Tags: []string{r.tag},
-		DefaultStatus:   r.status,
-		MaxBodyBytes:    r.maxBody + 1, // huma refuses a body of exactly this size
-		BodyReadTimeout: bodyTimeout, SkipValidateBody: r.skipSchema,
-		Middlewares: huma.Middlewares{a.authorize(r)},
-		// A filter with a slip of the pen must not find everything.
-		RejectUnknownQueryParameters: strings.HasPrefix(r.path, "/api/"),
-	}
+	op := r.operation()
+	op.DefaultStatus, op.SkipValidateBody = r.status, r.skipSchema
+	op.MaxBodyBytes = r.maxBody + 1 // huma refuses a body of exactly this size
+	op.BodyReadTimeout = bodyTimeout
+	op.Middlewares = huma.Middlewares{a.authorize(r)}
+	// A filter with a slip of the pen must not find everything.
+	op.RejectUnknownQueryParameters = strings.HasPrefix(r.path, "/api/")
 	if r.submits {
 		op.Middlewares = append(op.Middlewares, a.admit)
-	}
-	if r.access.kinds != nil {
-		op.Security = []map[string][]string{{"bearer": {}}}
 	}
 	huma.Register(a.huma, op, recorded(a, r, h))
 }
 
-// raw registers a plain handler (sockets, streams) of a route's method, path, id
-// and access; an error it returns before it has answered becomes a problem.
-func (a *API) raw(r route, h func(http.ResponseWriter, *http.Request) error) {
-	r.raw = true
-	a.routes = append(a.routes, r)
-	a.mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, rq *http.Request) {
-		err := a.authenticate(rq.Context(), bearer(rq.Header.Get("Authorization")), r.access)
-		if err == nil {
-			err = h(w, rq)
-		}
-		if err != nil {
-			a.record(rq.Context(), r, "", err)
-			writeProblem(w, rq, err)
-		}
-	})
+// operation is what the OpenAPI document says of every route.
+func (r route) operation() huma.Operation {
+	op := huma.Operation{
+		Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary, Tags: []string{r.tag},
+		Description: strings.TrimSpace(r.detail + " Who may call it: " + r.access.String() + "."),
+	}
+	if r.access.kinds != nil {
+		op.Security = []map[string][]string{{"bearer": {}}}
+	}
+	return op
 }
 
 // authorize lets only those through whom the route names; it runs before the body is read.

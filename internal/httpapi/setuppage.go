@@ -29,7 +29,10 @@ type setupForm struct {
 // setupPageRoutes serve the page behind the one-time link in the server's log:
 // a plain form, so that it needs no script. Its code is the proof of who sends it.
 func (a *API) setupPageRoutes() {
-	a.raw(route{method: http.MethodGet, path: "/setup", access: public}, func(w http.ResponseWriter, r *http.Request) error {
+	a.raw(route{
+		method: http.MethodGet, path: "/setup", id: "setup-page", tag: "Authentication", summary: "The form behind the link in the server's log",
+		access: public, answers: map[int]content{http.StatusOK: {"text/html": nil}},
+	}, func(w http.ResponseWriter, r *http.Request) error {
 		return showSetup(w, http.StatusOK, setupForm{Code: r.URL.Query().Get("code")})
 	})
 	a.raw(setupFormRoute, a.takeSetupForm)
@@ -37,7 +40,9 @@ func (a *API) setupPageRoutes() {
 
 // setupFormRoute is the same as the operation setup, and audited as such.
 var setupFormRoute = route{
-	method: http.MethodPost, path: "/setup", id: "setup", access: public, status: http.StatusCreated,
+	method: http.MethodPost, path: "/setup", id: "setup-form", tag: "Authentication", summary: "Make the first administrator, by that form",
+	access: public, status: http.StatusCreated,
+	takes: content{"application/x-www-form-urlencoded": nil}, answers: map[int]content{http.StatusCreated: {"text/html": nil}},
 	unaudited: "the handler, which shows problems on the page, records it",
 }
 
@@ -52,7 +57,7 @@ func (a *API) takeSetupForm(w http.ResponseWriter, r *http.Request) error {
 	}, requestFrom(r.Context()).client())
 	noteUser(r.Context(), pair.User)
 	setup := setupFormRoute
-	setup.unaudited = ""
+	setup.id, setup.unaudited = "setup", ""
 	a.record(r.Context(), setup, "", err)
 	var known *fault.Error
 	switch {

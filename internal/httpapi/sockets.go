@@ -22,8 +22,16 @@ import (
 func (a *API) socketRoutes() {
 	// Both check tokens themselves: workers' are told 401 from 403, browsers put
 	// theirs elsewhere.
-	a.raw(route{method: http.MethodGet, path: protocol.Path, id: "connect-worker", access: public}, a.serveWorker)
-	a.raw(route{method: http.MethodGet, path: "/api/v1/live", id: "watch-live", access: public}, a.serveLive)
+	upgrade := map[int]content{http.StatusSwitchingProtocols: nil}
+	a.raw(route{
+		method: http.MethodGet, path: protocol.Path, id: "connect-worker", tag: "Workers", summary: "Connect a worker (WebSocket)",
+		detail: "Subprotocol " + protocol.Subprotocol + ".", access: access{kinds: []auth.Kind{auth.KindWorker}}, asksItself: true, answers: upgrade,
+	}, a.serveWorker)
+	a.raw(route{
+		method: http.MethodGet, path: "/api/v1/live", id: "watch-live", tag: "Live", summary: "Events as they happen (WebSocket)",
+		detail: "Subprotocol " + live.Subprotocol + "; browsers send their token as a second one, bearer.<token>.",
+		access: user(auth.TasksRead), asksItself: true, answers: upgrade,
+	}, a.serveLive)
 }
 
 var (

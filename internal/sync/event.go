@@ -7,13 +7,9 @@ package devsync
 import (
 	"cmp"
 	"math"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
-	"golang.org/x/text/unicode/norm"
-
+	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/fault"
 )
 
@@ -68,11 +64,10 @@ func (m Mark) Before(other Mark) bool {
 
 // Limits of an event (docs/http-api.md).
 const (
-	MaxDeviceID = 128            // characters
-	MaxEventID  = 128            // characters
-	MaxCount    = 1<<53 - 1      // files and errors: what JSON numbers hold exactly
-	MaxSpeed    = 1e12           // in any unit
-	MaxAhead    = 24 * time.Hour // of the device's clock
+	MaxEventID = 128            // characters
+	MaxCount   = 1<<53 - 1      // files and errors: what JSON numbers hold exactly
+	MaxSpeed   = 1e12           // in any unit
+	MaxAhead   = 24 * time.Hour // of the device's clock
 )
 
 // Earliest is the oldest time an event may have: no device is older, and clocks
@@ -81,12 +76,12 @@ var Earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Report is an event as a device sends it; nil: left out.
 type Report struct {
-	DeviceID  *string    `json:"device_id"`
-	Timestamp *time.Time `json:"timestamp"`
-	Files     *int64     `json:"total_files_synced"`
-	Errors    *int64     `json:"total_errors"`
-	Speed     *float64   `json:"internet_speed"`
-	EventID   *string    `json:"event_id,omitempty"`
+	DeviceID  *string  `json:"device_id" nullable:"false" minLength:"1" maxLength:"128" doc:"As the device calls itself: no control characters, not . or .., kept in Unicode NFC"`
+	Timestamp *string  `json:"timestamp" nullable:"false" format:"date-time" doc:"By the device's clock, with its zone; from the year 2000, at most 24 hours ahead"`
+	Files     *int64   `json:"total_files_synced" nullable:"false" minimum:"0" maximum:"9007199254740991"`
+	Errors    *int64   `json:"total_errors" nullable:"false" minimum:"0" maximum:"9007199254740991" doc:"The sync failed if there are any"`
+	Speed     *float64 `json:"internet_speed" nullable:"false" minimum:"0" maximum:"1000000000000" doc:"In the device's own unit"`
+	EventID   *string  `json:"event_id,omitempty" minLength:"1" maxLength:"128" doc:"The device's own: a second event of the same id is a repeat"`
 }
 
 // Event checks a report that came at now. The fault names every wrong field.
@@ -111,19 +106,22 @@ func (r *Report) Event(now time.Time) (Event, error) {
 		bad("device_id", "is needed")
 	} else {
 		var err error
-		if e.Device, err = name("device_id", *r.DeviceID, MaxDeviceID); err != nil {
+		if e.Device, err = auth.DeviceID("device_id", *r.DeviceID); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	if r.EventID != nil {
 		var err error
-		if e.ID, err = name("event_id", *r.EventID, MaxEventID); err != nil {
+		if e.ID, err = fault.Name("event_id", *r.EventID, MaxEventID); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	switch t := r.Timestamp; {
-	case t == nil:
+	var t time.Time
+	switch {
+	case r.Timestamp == nil:
 		bad("timestamp", "is needed")
+	case t.UnmarshalText([]byte(*r.Timestamp)) != nil:
+		bad("timestamp", "must be a time with its zone such as 2026-01-31T08:30:00Z or 2026-01-31T09:30:00+01:00")
 	case t.Before(Earliest):
 		bad("timestamp", "must not be before %d", Earliest.Year())
 	case t.After(now.Add(MaxAhead)):
@@ -141,31 +139,4 @@ func (r *Report) Event(now time.Time) (Event, error) {
 		e.Speed = math.Abs(*s) // -0 is 0
 	}
 	return e, fault.Join(errs...)
-}
-
-// name is a device's own name for something: 1 to most characters, none of them
-// a control character, in Unicode NFC. Space is kept: it is the device's.
-func name(field, s string, most int) (string, error) {
-	if !ascii(s) {
-		if !utf8.ValidString(s) {
-			return "", fault.InvalidField(field, "is not valid UTF-8")
-		}
-		s = norm.NFC.String(s)
-	}
-	if strings.ContainsFunc(s, unicode.IsControl) {
-		return "", fault.InvalidField(field, "must not contain control characters")
-	}
-	if n := utf8.RuneCountInString(s); n < 1 || n > most {
-		return "", fault.InvalidField(field, "must have 1 to %d characters", most)
-	}
-	return s, nil
-}
-
-func ascii(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }

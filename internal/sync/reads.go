@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"time"
+
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/fault"
@@ -32,7 +35,7 @@ func (s *Service) groupsFor(ctx context.Context, c auth.Caller, group string, p 
 	return found, nil
 }
 
-// Find returns the device of that id in the group named, or else in the one of
+// Find returns the device of that id, in whichever Unicode form, in the group named, or else in the one of
 // the caller's groups that knows it: ErrNoDevice, ErrAmbiguous, groups.ErrNoGroup.
 // A pending one is there only for those who may let it in.
 func (s *Service) Find(ctx context.Context, c auth.Caller, group, id string) (Device, error) {
@@ -40,6 +43,7 @@ func (s *Service) Find(ctx context.Context, c auth.Caller, group, id string) (De
 	if err != nil {
 		return Device{}, err
 	}
+	id = norm.NFC.String(id)
 	if in, err = s.Store.GroupsOfDevice(ctx, id, in); err != nil {
 		return Device{}, err
 	}
@@ -89,6 +93,7 @@ func (s *Service) List(ctx context.Context, c auth.Caller, group string, q Devic
 	if err != nil {
 		return nil, err
 	}
+	q.Prefix = norm.NFC.String(q.Prefix)
 	var found []Device
 	for _, g := range in {
 		page := q
@@ -122,10 +127,10 @@ func (s *Service) Update(ctx context.Context, c auth.Caller, group, id string, c
 	if err := change.validate(); err != nil {
 		return Device{}, err
 	}
-	if err := s.Store.UpdateDevice(ctx, d.Group, id, change, s.Now()); err != nil {
+	if err := s.Store.UpdateDevice(ctx, d.Group, d.ID, change, s.Now()); err != nil {
 		return Device{}, err
 	}
-	return s.Store.Device(ctx, d.Group, id)
+	return s.Store.Device(ctx, d.Group, d.ID)
 }
 
 func (c *Change) validate() error {
@@ -157,7 +162,7 @@ func (s *Service) History(ctx context.Context, c auth.Caller, q EventQuery) ([]E
 	if err != nil {
 		return nil, err
 	}
-	q.Group = d.Group
+	q.Group, q.Device = d.Group, d.ID
 	return s.Store.EventsOf(ctx, q)
 }
 
@@ -186,7 +191,7 @@ func (s *Service) Sums(ctx context.Context, c auth.Caller, q SumQuery, days bool
 		if err != nil {
 			return nil, err
 		}
-		q.Group = d.Group
+		q.Group, q.Device = d.Group, d.ID
 	}
 	step := time.Hour
 	if days {
@@ -212,46 +217,40 @@ func (s *Service) Sums(ctx context.Context, c auth.Caller, q SumQuery, days bool
 // exportPage is how many events are read at a time.
 const exportPage = 1000
 
-// Export calls row with each event of a device, or with an empty device of a
-// group, until it fails.
-func (s *Service) Export(ctx context.Context, c auth.Caller, q EventQuery, row func(Event) error) error {
-	var next func() ([]Event, error)
-	if q.Device == "" {
+// Export returns the pages of the events of a device, newest first, or with an
+// empty device of a group, by device id and device time. The right to see them is
+// asked for at once, and again with each page.
+func (s *Service) Export(ctx context.Context, c auth.Caller, q EventQuery) (iter.Seq2[[]Event, error], error) {
+	if q.Device != "" {
+		if _, err := s.Find(ctx, c, q.Group, q.Device); err != nil {
+			return nil, err
+		}
+	} else if _, err := s.Groups.Authorize(ctx, c, q.Group, auth.View); err != nil {
+		return nil, err
+	}
+	q.Limit = exportPage
+	e := ExportQuery{Group: q.Group, From: q.From, To: q.To, Limit: exportPage}
+	next := func() ([]Event, error) {
+		if q.Device != "" {
+			return s.History(ctx, c, q)
+		}
 		if _, err := s.Groups.Authorize(ctx, c, q.Group, auth.View); err != nil {
-			return err
+			return nil, err
 		}
-		e := ExportQuery{Group: q.Group, From: q.From, To: q.To, Limit: exportPage}
-		next = func() ([]Event, error) {
-			page, err := s.Store.GroupEvents(ctx, e)
-			if n := len(page); n > 0 {
-				e.AfterDevice, e.After = page[n-1].Device, page[n-1].Mark()
-			}
-			return page, err
-		}
-	} else {
-		q.Limit = exportPage
-		next = func() ([]Event, error) {
-			page, err := s.History(ctx, c, q)
-			if n := len(page); n > 0 {
-				q.Before = page[n-1].Mark()
-			}
-			return page, err
-		}
+		return s.Store.GroupEvents(ctx, e)
 	}
-	for {
-		page, err := next()
-		if err != nil {
-			return err
-		}
-		for _, e := range page {
-			if err := row(e); err != nil {
-				return err
+	return func(yield func([]Event, error) bool) {
+		for more := true; more; {
+			page, err := next()
+			if !yield(page, err) || err != nil {
+				return
+			}
+			if more = len(page) == exportPage; more {
+				last := page[len(page)-1]
+				q.Before, e.AfterDevice, e.After = last.Mark(), last.Device, last.Mark()
 			}
 		}
-		if len(page) < exportPage {
-			return nil
-		}
-	}
+	}, nil
 }
 
 // Rules returns the rules of a group.

@@ -3,6 +3,7 @@ package devsync
 import (
 	"math"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -10,8 +11,12 @@ import (
 type Histogram map[int]int64
 
 // bucketGrowth is how much faster each bucket is than the one before: quantiles
-// are at most 12 % off.
-const bucketGrowth = 1.25
+// are at most 12.5 % off, so that no more than quantileDigits of them mean
+// anything.
+const (
+	bucketGrowth   = 1.25
+	quantileDigits = 3
+)
 
 // slowest is the bucket of speeds near zero.
 const slowest = -100
@@ -41,10 +46,16 @@ func (h Histogram) Quantile(q float64) float64 {
 			if b == slowest {
 				return 0
 			}
-			return math.Pow(bucketGrowth, float64(b)-0.5)
+			return rounded(math.Pow(bucketGrowth, float64(b)-0.5))
 		}
 	}
 	return 0
+}
+
+// rounded returns v with quantileDigits significant digits.
+func rounded(v float64) float64 {
+	r, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', quantileDigits, 64), 64) // what was just written
+	return r
 }
 
 // Add counts one event.

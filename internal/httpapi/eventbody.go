@@ -1,0 +1,150 @@
+package httpapi
+
+import (
+	"bufio"
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/firmlight/firmlight/internal/fault"
+)
+
+var (
+	errMediaType = fault.New(fault.UnsupportedType, "unsupported_media_type", "The body must be application/json, or application/x-ndjson where several events are taken.")
+	errEncoding  = fault.New(fault.UnsupportedType, "unsupported_encoding", "The body may be encoded as gzip only.")
+	errGzip      = fault.New(fault.Malformed, "malformed", "The body is not valid gzip.")
+	errUTF8      = fault.New(fault.Malformed, "malformed", "The body is not valid UTF-8.")
+	errTruncated = fault.New(fault.Malformed, "malformed", "The body ends too early.")
+)
+
+// eventBody is the body, unpacked; at most limit bytes are sent, and read.
+func (a *API) eventBody(w http.ResponseWriter, r *http.Request, limit int64) (io.ReadCloser, error) {
+	for name := range r.URL.Query() {
+		return nil, fault.InvalidField("query."+name, "is not a parameter of this request")
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // an error: the peer has gone
+	packed := http.MaxBytesReader(w, r.Body, limit)
+	switch strings.ToLower(r.Header.Get("Content-Encoding")) {
+	case "", "identity":
+		return packed, nil
+	case "gzip":
+		unpacked, err := gzip.NewReader(packed)
+		if err != nil {
+			return nil, bodyError(err)
+		}
+		return http.MaxBytesReader(w, unpacked, limit), nil
+	}
+	return nil, errEncoding
+}
+
+// bodyError is the fault of a body that cannot be read to its end.
+func bodyError(err error) error {
+	var known *fault.Error
+	var syntax *json.SyntaxError
+	var limit *http.MaxBytesError
+	var packing flate.CorruptInputError
+	switch {
+	case errors.As(err, &known), errors.As(err, &limit):
+		return err
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.As(err, &packing):
+		return errGzip
+	case errors.As(err, &syntax):
+		return fault.Wrap(err, fault.Malformed, "malformed", "The body is not valid JSON.")
+	}
+	return errTruncated
+}
+
+// mediaType is that of the body: JSON, where the client does not say. It is empty
+// for what is none.
+func mediaType(r *http.Request) string {
+	said := r.Header.Get("Content-Type")
+	if said == "" {
+		return jsonType
+	}
+	kind, _, _ := mime.ParseMediaType(said)
+	return kind
+}
+
+// arrayItems returns the items of a JSON array one by one, io.EOF after the last.
+func arrayItems(body io.Reader) func() ([]byte, error) {
+	dec := json.NewDecoder(body)
+	begun := false
+	return func() ([]byte, error) {
+		if !begun {
+			begun = true
+			if t, err := dec.Token(); err != nil || t != json.Delim('[') {
+				return nil, noArray(err)
+			}
+		}
+		if !dec.More() {
+			if _, err := dec.Token(); err != nil { // of the bracket
+				return nil, noEOF(err)
+			}
+			if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+				return nil, noArray(err)
+			}
+			return nil, io.EOF
+		}
+		var item json.RawMessage
+		if err := dec.Decode(&item); err != nil {
+			return nil, noEOF(err)
+		}
+		if len(item) > maxEventBytes {
+			return nil, errLongEvent
+		}
+		return item, nil
+	}
+}
+
+var errNoArray = fault.New(fault.Malformed, "malformed", "The body is not a JSON array.")
+
+// noArray is errNoArray, unless the body could not be read.
+func noArray(err error) error {
+	var syntax *json.SyntaxError
+	if err == nil || errors.Is(err, io.EOF) || errors.As(err, &syntax) {
+		return errNoArray
+	}
+	return err
+}
+
+// noEOF is an error of reading where more has to come.
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// lines returns the lines of NDJSON that are not blank one by one, io.EOF after
+// the last, and errLongEvent in place of one that is too long.
+func lines(body io.Reader) func() ([]byte, error) {
+	r := bufio.NewReaderSize(body, maxEventBytes+len("\r\n"))
+	return func() ([]byte, error) {
+		for {
+			line, err := r.ReadSlice('\n')
+			long := errors.Is(err, bufio.ErrBufferFull)
+			for errors.Is(err, bufio.ErrBufferFull) {
+				_, err = r.ReadSlice('\n')
+			}
+			if err != nil && !errors.Is(err, io.EOF) {
+				return nil, err
+			}
+			if line = bytes.TrimSpace(line); long || len(line) > maxEventBytes {
+				return nil, errLongEvent
+			}
+			if len(line) > 0 {
+				return line, nil
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+}
