@@ -115,7 +115,7 @@ func (l *loader) round(ctx context.Context, t *target, q load) (loadResult, erro
 	if err != nil {
 		return loadResult{}, err
 	}
-	before := cpuOf(t.process.PID())
+	before := kit.CPU(t.process.PID())
 	cmd := exec.CommandContext(ctx, "node", filepath.Join(peersDir, "load.js"), string(arg))
 	out, err := cmd.Output()
 	if err != nil {
@@ -125,7 +125,7 @@ func (l *loader) round(ctx context.Context, t *target, q load) (loadResult, erro
 		}
 		return loadResult{}, fmt.Errorf("load.js: %w", err)
 	}
-	r := loadResult{events: max(1, q.Batch), server: cpuOf(t.process.PID()) - before}
+	r := loadResult{events: max(1, q.Batch), server: kit.CPU(t.process.PID()) - before}
 	if err := json.Unmarshal(out, &r); err != nil {
 		return r, fmt.Errorf("load.js: %w in %s", err, out)
 	}

@@ -79,7 +79,9 @@ func (b *bench) startOnce(ctx context.Context, rest bool) (alive, ready time.Dur
 	}
 	ready = time.Since(began)
 	if rest && pause(ctx, idleFor) {
-		mb, err = residentMB(p.PID())
+		var bytes int64
+		bytes, _, err = kit.Memory(p.PID())
+		mb = float64(bytes) / 1e6
 	}
 	return alive, ready, mb, err
 }
@@ -102,13 +104,4 @@ func untilOK(ctx context.Context, addr, path string) error {
 		}
 	}
 	return fmt.Errorf("%s does not answer 200", path)
-}
-
-func residentMB(pid int) (float64, error) {
-	v, ok := entry(fmt.Sprintf("/proc/%d/status", pid), "VmRSS")
-	var kib float64
-	if _, err := fmt.Sscanf(v, "%f", &kib); !ok || err != nil {
-		return 0, fmt.Errorf("memory of process %d is not to be found below /proc", pid)
-	}
-	return kib * 1024 / 1e6, nil
 }

@@ -6,18 +6,7 @@ import (
 	"time"
 
 	"github.com/firmlight/firmlight/bench/fleet"
-	"github.com/firmlight/firmlight/e2e/kit"
 )
-
-// fleetServer is where a fleet of the cluster's group reports.
-func (c *cluster) fleetServer() fleet.Server {
-	c.t.Helper()
-	person, err := kit.Login(c.t.Context(), c.Server.URL, "ada", "a long password")
-	must(c.t, err)
-	var token struct{ Secret string }
-	must(c.t, person.Do(c.t.Context(), "POST", "/tokens", map[string]any{"name": "fleet", "kind": "device", "groups": []string{c.group}}, &token))
-	return fleet.Server{URL: c.Server.URL, Group: c.group, DeviceToken: token.Secret, ReadToken: c.Token}
-}
 
 func testFleet(devices int) fleet.Options {
 	o := fleet.Defaults
@@ -36,12 +25,23 @@ func wantExact(t *testing.T, r *fleet.Report, err error) {
 
 // TestFleet: totals, streaks, sums and repeated failures are exactly what a fleet
 // sent, with backlogs, repeats, wrong clocks and failures.
-func TestFleet(t *testing.T) {
-	c := start(t)
-	r, err := fleet.Run(t.Context(), c.fleetServer(), testFleet(150), nil)
+func TestFleet(t *testing.T) { playFleet(t, start(t), 150) }
+
+// playFleet plays so many devices against a server and reads everything back.
+func playFleet(t *testing.T, c *cluster, devices int) {
+	t.Helper()
+	s, err := fleet.NewGroup(t.Context(), c.Server.URL)
+	must(t, err)
+	o := testFleet(devices)
+	r, err := fleet.Run(t.Context(), s, o, nil)
 	wantExact(t, r, err)
-	if want := 150 * fleet.Defaults.Events; r.Kept != want {
+	if want := devices * o.Events; r.Kept != want {
 		t.Errorf("%d events were new, want %d", r.Kept, want)
+	}
+	e, err := fleet.Export(t.Context(), s)
+	must(t, err)
+	if e.Events != r.Kept {
+		t.Errorf("the export has %d events, want %d", e.Events, r.Kept)
 	}
 }
 
@@ -49,7 +49,8 @@ func TestFleet(t *testing.T) {
 // and every one that was acknowledged is there once.
 func TestFleetOutlivesTheServer(t *testing.T) {
 	c := start(t)
-	s := c.fleetServer()
+	s, err := fleet.NewGroup(t.Context(), c.Server.URL)
+	must(t, err)
 	running, stop := context.WithCancel(t.Context())
 	defer stop()
 	var report *fleet.Report

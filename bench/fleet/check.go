@@ -3,7 +3,6 @@ package fleet
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -11,7 +10,7 @@ import (
 
 // check compares what the server has with what was sent.
 func (p *plan) check(ctx context.Context, s Server, o Options, r *Report) error {
-	c := &client{Server: s, http: &http.Client{Timeout: time.Minute}}
+	c := newClient(s, 1)
 	defer c.http.CloseIdleConnections()
 	differ := func(format string, args ...any) {
 		if len(r.Mismatches) < maxMismatches {
@@ -81,7 +80,7 @@ func (p *plan) checkHistory(ctx context.Context, c *client, device string, x *ex
 			}
 			NextCursor *string `json:"next_cursor"`
 		}
-		if err := c.get(ctx, "/api/sync-event/device/"+url.PathEscape(device)+"/sync-history?limit=200&cursor="+cursor, &page); err != nil {
+		if err := c.get(ctx, historyOf(device)+"?limit=200&cursor="+cursor, &page); err != nil {
 			return err
 		}
 		for _, e := range page.Items {

@@ -26,6 +26,7 @@ type Options struct {
 	Failing float64       // share of devices that fail often, some of them always at the end
 	Batch   int           // events of one request; a tenth of the devices sends each alone
 	Clients int           // requests at a time
+	Return  bool          // all come back at once: each sends its events in requests of its own
 }
 
 // Defaults of Options.
@@ -73,6 +74,13 @@ func newPlan(o Options) *plan {
 		d := newDevice(o, i)
 		p.want[d.id] = d.expect()
 		c := i % o.Clients
+		if o.Return {
+			for events := range slices.Chunk(d.order(o), o.Batch) {
+				p.sent += len(events)
+				p.clients[c] = append(p.clients[c], request{events: events})
+			}
+			continue
+		}
 		for _, e := range d.order(o) {
 			p.sent++
 			if i%10 == 0 {
@@ -100,8 +108,10 @@ type device struct {
 	events []Event // as they happen, by the device's clock
 }
 
+func deviceID(i int) string { return fmt.Sprintf("device-%06d", i) }
+
 func newDevice(o Options, i int) *device {
-	d := &device{id: fmt.Sprintf("device-%06d", i), rng: rand.New(rand.NewPCG(o.Seed, uint64(i)))}
+	d := &device{id: deviceID(i), rng: rand.New(rand.NewPCG(o.Seed, uint64(i)))}
 	failure := 0.02
 	if d.rng.Float64() < o.Failing {
 		failure = 0.2 + 0.6*d.rng.Float64()

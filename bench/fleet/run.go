@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,7 @@ type Report struct {
 	Sent       int // events, repeats included
 	Kept       int // events that were new
 	Took       time.Duration
+	Answers    Times    // how long each request took, with all its retries
 	Retried    int      // requests that had to be sent again
 	Mismatches []string // what the server has other than was sent; the first hundred
 }
@@ -54,20 +56,21 @@ func Run(ctx context.Context, s Server, o Options, progress func(sent, of int)) 
 func (p *plan) send(ctx context.Context, s Server, r *Report, progress func(sent, of int)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	c := &client{Server: s, http: &http.Client{
-		Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: len(p.clients)},
-	}}
+	c := newClient(s, len(p.clients))
 	defer c.http.CloseIdleConnections()
 	var clients sync.WaitGroup
 	var sent, kept, retried atomic.Int64
-	for _, requests := range p.clients {
+	answers := make([]Times, len(p.clients))
+	for i, requests := range p.clients {
 		clients.Go(func() {
 			for _, q := range requests {
+				began := time.Now()
 				fresh, again, err := c.post(ctx, q)
 				if err != nil {
 					cancel(err)
 					return
 				}
+				answers[i] = append(answers[i], time.Since(began))
 				kept.Add(int64(fresh))
 				retried.Add(int64(again))
 				if n := sent.Add(int64(len(q.events))); progress != nil {
@@ -77,13 +80,20 @@ func (p *plan) send(ctx context.Context, s Server, r *Report, progress func(sent
 		})
 	}
 	clients.Wait()
-	r.Kept, r.Retried = int(kept.Load()), int(retried.Load())
+	r.Kept, r.Retried, r.Answers = int(kept.Load()), int(retried.Load()), slices.Concat(answers...)
 	return context.Cause(ctx)
 }
 
 type client struct {
 	Server
 	http *http.Client
+}
+
+// newClient is for so many requests at a time.
+func newClient(s Server, atOnce int) *client {
+	return &client{Server: s, http: &http.Client{
+		Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: atOnce},
+	}}
 }
 
 // post sends one request until it is answered, and returns how many of its events

@@ -117,7 +117,7 @@ func (r *Runner) jobs() []job {
 		{"payloads", 10 * time.Second, true, r.Tasks.DropExpired},
 		{"alerts", beatEvery, true, r.Devices.TellNews},
 		{"silence", 30 * time.Second, true, r.Devices.OpenSilent},
-		{"events", 10 * time.Minute, true, func(ctx context.Context) error { return r.Devices.DropOld(ctx, r.KeepEvents) }},
+		{"events", time.Minute, true, func(ctx context.Context) error { return r.Devices.DropOld(ctx, r.KeepEvents) }},
 		{"retention", time.Hour, true, r.retention},
 		{"audit-log", time.Hour, true, r.PruneAudit},
 	}

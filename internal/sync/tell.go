@@ -10,30 +10,38 @@ type Teller interface {
 	Tell(ctx context.Context, n News, r Rules) error
 }
 
-// tellPage is how many pieces of news are told at a time.
+// tellPage is how many pieces of news are read at a time.
 const tellPage = 100
 
 // TellNews tells what opened and recovered; a cron job on one server calls it.
 func (s *Service) TellNews(ctx context.Context) error {
-	news, err := s.Store.News(ctx, tellPage)
-	if err != nil {
-		return err
-	}
-	for _, n := range news {
-		rules, err := s.Store.RulesOf(ctx, n.Group)
+	for {
+		news, err := s.Store.News(ctx, tellPage)
 		if err != nil {
 			return err
 		}
-		for _, t := range s.Tellers {
-			if err := t.Tell(ctx, n, rules); err != nil {
+		for _, n := range news {
+			if err := s.tell(ctx, n); err != nil {
 				return err // told again next time; those before hear of it twice
 			}
 		}
-		if err := s.Store.Told(ctx, n); err != nil {
+		if len(news) < tellPage {
+			return nil
+		}
+	}
+}
+
+func (s *Service) tell(ctx context.Context, n News) error {
+	rules, err := s.Store.RulesOf(ctx, n.Group)
+	if err != nil {
+		return err
+	}
+	for _, t := range s.Tellers {
+		if err := t.Tell(ctx, n, rules); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.Store.Told(ctx, n)
 }
 
 // OpenSilent opens alerts of devices that are silent for too long; a cron job on
@@ -43,20 +51,17 @@ func (s *Service) OpenSilent(ctx context.Context) error {
 	return err
 }
 
-// dropPortions bounds one call of DropOld.
-const dropPortions = 1000
-
-// DropOld removes events older than keep, by device time, in small portions; a
-// cron job on one server calls it.
+// DropOld removes events older than keep, by device time, in small portions until
+// ctx ends; a cron job on one server calls it. It goes by whole hours, so that a
+// device is looked at once for all its events of an hour.
 func (s *Service) DropOld(ctx context.Context, keep time.Duration) error {
-	before := s.Now().Add(-keep)
-	for range dropPortions {
+	before := s.Now().Add(-keep).Truncate(time.Hour)
+	for {
 		more, err := s.Store.DropEvents(ctx, before)
 		if err != nil || !more {
 			return err
 		}
 	}
-	return nil
 }
 
 // Forget removes the devices of a group that was deleted.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -101,8 +102,13 @@ func (tx *writeTx) recover(id *string, now time.Time) error {
 	return err
 }
 
-// silentPage is how many devices OpenSilent looks at in one read.
-const silentPage = 1000
+// OpenSilent looks at silentPage devices in one read and opens silentPortion
+// alerts in one step. That is few enough to be urgent: a transaction of events,
+// which has changes of devices in memory, is none of theirs.
+const (
+	silentPage    = 1000
+	silentPortion = 10
+)
 
 // OpenSilent implements devsync.Store.
 func (db *DB) OpenSilent(ctx context.Context, now time.Time) (opened int, err error) {
@@ -133,40 +139,46 @@ func (db *DB) OpenSilent(ctx context.Context, now time.Time) (opened int, err er
 				quiet = append(quiet, d)
 			}
 		}
-		for _, d := range quiet {
-			ok, err := db.openSilent(ctx, d, now)
-			if err != nil {
+		for some := range slices.Chunk(quiet, silentPortion) {
+			n, err := db.openSilent(ctx, some, now)
+			if opened += n; err != nil {
 				return opened, err
-			}
-			if ok {
-				opened++
 			}
 		}
 	}
 }
 
-// openSilent opens one alert, unless the device has reported meanwhile.
-func (db *DB) openSilent(ctx context.Context, seen *knownDevice, now time.Time) (opened bool, err error) {
-	err = db.write(ctx, func(tx *writeTx) error {
-		key := deviceKey{seen.Group, seen.ID}
-		d, err := tx.find(key)
-		if err != nil {
-			return err
+// openSilent opens alerts, but of devices that have reported meanwhile.
+func (db *DB) openSilent(ctx context.Context, quiet []*knownDevice, now time.Time) (int, error) {
+	var opened int
+	err := db.write(ctx, func(tx *writeTx) error {
+		for _, seen := range quiet {
+			key := deviceKey{seen.Group, seen.ID}
+			d, err := tx.find(key)
+			if errors.Is(err, sql.ErrNoRows) { // its group has gone meanwhile
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if d.State != devsync.Active || d.silent != "" || !d.LastSeen.Equal(seen.LastSeen) {
+				continue
+			}
+			delete(tx.ingest.known, key)
+			if d.silent, err = tx.open(devsync.AlertSilent, d, d.LastSeen, now); err != nil {
+				return err
+			}
+			if err := tx.writeSums([]*knownDevice{d}); err != nil {
+				return err
+			}
+			opened++
 		}
-		if d.State != devsync.Active || d.silent != "" || !d.LastSeen.Equal(seen.LastSeen) {
-			return nil
-		}
-		delete(tx.ingest.known, key)
-		if d.silent, err = tx.open(devsync.AlertSilent, d, d.LastSeen, now); err != nil {
-			return err
-		}
-		opened = true
-		return tx.writeSums([]*knownDevice{d})
+		return nil
 	})
-	if errors.Is(err, sql.ErrNoRows) { // its group has gone meanwhile
-		return false, nil
+	if err != nil {
+		return 0, err
 	}
-	return opened && err == nil, err
+	return opened, nil
 }
 
 const alertColumns = "a.id, a.group_id, a.type, d.id, d.name, a.since, a.streak, a.opened_at, a.recovered_at"
