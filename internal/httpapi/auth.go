@@ -105,7 +105,7 @@ func (a *API) register(ctx context.Context, in *registerRequest) (*loggedIn, err
 		noteGroup(ctx, group)
 	} else if pair.User.ID != "" {
 		// The group was deleted or filled up in the meantime. The account is there.
-		rq.log.WarnContext(ctx, "a new user could not join the group of the invite link", "user_id", pair.User.ID, "error", err)
+		rq.log().WarnContext(ctx, "a new user could not join the group of the invite link", "user_id", pair.User.ID, "error", err)
 		err = nil
 	}
 	return a.loggedIn(ctx, pair, err)

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"iter"
@@ -161,6 +162,9 @@ func fieldsIn(data []byte) iter.Seq[string] {
 }
 
 func unquote(quoted []byte) string {
+	if bytes.IndexByte(quoted, '\\') < 0 && utf8.Valid(quoted) {
+		return string(quoted[1 : len(quoted)-1])
+	}
 	var s string
 	_ = json.Unmarshal(quoted, &s) // a string of valid JSON
 	return s

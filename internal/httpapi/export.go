@@ -34,7 +34,7 @@ func export[T any](
 			err = control.Flush()
 		}
 		if err != nil {
-			requestFrom(r.Context()).log.WarnContext(r.Context(), "export cut off", "file", name, "error", err)
+			requestFrom(r.Context()).log().WarnContext(r.Context(), "export cut off", "file", name, "error", err)
 			panic(http.ErrAbortHandler)
 		}
 	}

@@ -76,7 +76,7 @@ func (a *API) deleteMe(ctx context.Context, in *deleteMeRequest) (*loggedOut, er
 		return nil, err
 	}
 	if err := a.deps.Notify.Forget(context.WithoutCancel(ctx), c.UserID); err != nil { // they go with their age
-		requestFrom(ctx).log.WarnContext(ctx, "notifications of a deleted user stay", "user_id", c.UserID, "error", err)
+		requestFrom(ctx).log().WarnContext(ctx, "notifications of a deleted user stay", "user_id", c.UserID, "error", err)
 	}
 	return a.loggedOut(ctx), nil
 }

@@ -93,11 +93,11 @@ func problemOf(ctx context.Context, err error) *Problem {
 	var f *fault.Error
 	if !errors.As(err, &f) || f.Kind == fault.Internal {
 		if ctx.Err() == nil { // else the client went away, and nobody reads the answer
-			rq.log.ErrorContext(ctx, "request failed", "error", err)
+			rq.log().ErrorContext(ctx, "request failed", "error", err)
 		}
 		f = fault.New(fault.Internal, "internal", "internal error")
 	} else if f.Kind == fault.Unavailable {
-		rq.log.WarnContext(ctx, "request refused", "error", err)
+		rq.log().WarnContext(ctx, "request refused", "error", err)
 	}
 	status := statuses[f.Kind]
 	return &Problem{

@@ -22,7 +22,7 @@ import (
 type request struct {
 	id     string
 	addr   netip.Addr // of the client, behind trusted proxies
-	log    *slog.Logger
+	base   *slog.Logger
 	caller *auth.Caller // nil: nobody
 	http   *http.Request
 	note   note // for the audit log
@@ -35,8 +35,12 @@ func requestFrom(ctx context.Context) *request {
 	if rq, ok := ctx.Value(requestKey{}).(*request); ok {
 		return rq
 	}
-	return &request{log: slog.New(slog.DiscardHandler)}
+	return &request{base: slog.New(slog.DiscardHandler)}
 }
+
+// log is the logger of the request, made when something is to be said: most are
+// answered without a word.
+func (rq *request) log() *slog.Logger { return rq.base.With("request_id", rq.id) }
 
 // caller returns who makes the request; the zero Caller on a public route.
 func caller(ctx context.Context) auth.Caller {
@@ -58,8 +62,7 @@ const requestIDHeader = "X-Request-Id"
 func (a *API) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		rq := &request{id: requestID(r), addr: a.clientAddr(r)}
-		rq.log = a.deps.Log.With("request_id", rq.id)
+		rq := &request{id: requestID(r), addr: a.clientAddr(r), base: a.deps.Log}
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, rq))
 		rq.http = r
 		w.Header().Set(requestIDHeader, rq.id)
@@ -70,7 +73,7 @@ func (a *API) observe(next http.Handler) http.Handler {
 				if cause == http.ErrAbortHandler { //nolint:errorlint // the value net/http itself compares with
 					panic(cause)
 				}
-				rq.log.ErrorContext(r.Context(), "panic", "error", cause, "stack", string(debug.Stack()))
+				rq.log().ErrorContext(r.Context(), "panic", "error", cause, "stack", string(debug.Stack()))
 				if sw.status == 0 {
 					writeProblem(sw, r, fault.New(fault.Internal, "internal", "internal error"))
 				}
@@ -91,7 +94,7 @@ func (a *API) logAccess(rq *request, r *http.Request, w *statusWriter, took time
 	case w.status >= 400:
 		level = slog.LevelInfo
 	}
-	if !rq.log.Enabled(r.Context(), level) {
+	if !rq.base.Enabled(r.Context(), level) {
 		return
 	}
 	attrs := []slog.Attr{
@@ -102,7 +105,7 @@ func (a *API) logAccess(rq *request, r *http.Request, w *statusWriter, took time
 	if rq.caller != nil {
 		attrs = append(attrs, slog.String("user_id", rq.caller.UserID))
 	}
-	rq.log.LogAttrs(r.Context(), level, "request", attrs...)
+	rq.log().LogAttrs(r.Context(), level, "request", attrs...)
 }
 
 // secretPaths are followed by a secret: the code of an invite link.
