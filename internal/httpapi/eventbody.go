@@ -65,7 +65,7 @@ func bodyError(err error) error {
 // for what is none.
 func mediaType(r *http.Request) string {
 	said := r.Header.Get("Content-Type")
-	if said == "" {
+	if said == "" || said == jsonType {
 		return jsonType
 	}
 	kind, _, _ := mime.ParseMediaType(said)

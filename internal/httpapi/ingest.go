@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -22,6 +21,7 @@ const (
 	maxEvents     = 5000
 	maxEventBytes = 64 << 10 // one event
 	eventPortion  = 500      // events that are committed together
+	eventSize     = 256      // bytes of most events' results
 )
 
 func (a *API) ingestRoutes() {
@@ -93,22 +93,32 @@ func (a *API) syncEvent(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, eventStatus(stored[0]), showEvent(stored[0].Event))
+	view := showEvent(stored[0].Event)
+	writeJSON(w, eventStatus(stored[0]), appendEvent(make([]byte, 0, eventSize), &view))
+	return nil
 }
 
 // checkEvent decodes and checks one event.
 func (a *API) checkEvent(c auth.Caller, data []byte) (devsync.Event, error) {
-	if !utf8.Valid(data) {
-		return devsync.Event{}, errUTF8
-	}
-	if tooNested(data) {
-		return devsync.Event{}, fault.InvalidField("", "%s", errNesting)
-	}
-	var r devsync.Report
-	if err := decodeStrict(data, &r); err != nil {
+	r, err := decodeReport(data)
+	if err != nil {
 		return devsync.Event{}, err
 	}
-	return a.deps.Devices.Check(c, &r)
+	return a.deps.Devices.Check(c, r)
+}
+
+func decodeReport(data []byte) (*devsync.Report, error) {
+	if r, ok := readReport(data); ok {
+		return r, nil
+	}
+	if !utf8.Valid(data) {
+		return nil, errUTF8
+	}
+	if tooNested(data) {
+		return nil, fault.InvalidField("", "%s", errNesting)
+	}
+	r := &devsync.Report{}
+	return r, decodeStrict(data, r)
 }
 
 // EventResult is what became of one event of several.
@@ -147,7 +157,8 @@ func (a *API) syncEvents(w http.ResponseWriter, r *http.Request) error {
 	if in.wait > 0 {
 		(&Problem{retryAfter: in.wait}).setHeaders(w.Header().Set)
 	}
-	return writeJSON(w, http.StatusMultiStatus, EventResults{in.results})
+	writeJSON(w, http.StatusMultiStatus, appendResults(make([]byte, 0, len(in.results)*eventSize), in.results))
+	return nil
 }
 
 var (
@@ -231,11 +242,12 @@ func (in *eventStream) flush() bool {
 	if err != nil {
 		refusal = in.refusal(err)
 	}
+	views := make([]SyncEvent, len(stored))
 	for i, place := range in.places {
 		in.results[place] = refusal
 		if i < len(stored) {
-			view := showEvent(stored[i].Event)
-			in.results[place] = EventResult{Status: eventStatus(stored[i]), Event: &view}
+			views[i] = showEvent(stored[i].Event)
+			in.results[place] = EventResult{Status: eventStatus(stored[i]), Event: &views[i]}
 		}
 	}
 	// Not to be used again: after an error the store may still be reading them.
@@ -244,13 +256,8 @@ func (in *eventStream) flush() bool {
 }
 
 // writeJSON answers where no typed handler does.
-func writeJSON(w http.ResponseWriter, status int, v any) error {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
+func writeJSON(w http.ResponseWriter, status int, data []byte) {
+	w.Header().Set("Content-Type", jsonType)
 	w.WriteHeader(status)
 	_, _ = w.Write(data) // an error: the peer has gone
-	return nil
 }
