@@ -15,7 +15,7 @@ func benchEvent(n int64, devices int64) devsync.Event {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	return devsync.Event{
 		Device: fmt.Sprintf("device-%06d", n%devices), At: time.UnixMilli(1_700_000_000_000 + n/devices*60_000).UTC(), ReceivedAt: now,
-		Files: 12, Errors: max(0, n%10-8), Speed: 17.5,
+		Files: 12, Errors: max(0, n%10-8), Speed: float64(n%90 + 10),
 	}
 }
 
