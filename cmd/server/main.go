@@ -29,8 +29,12 @@ func main() {
 }
 
 // run is main without a process around it. Besides the flags it knows the
-// commands "openapi" and "config-reference", which print what the docs hold.
+// commands "backup" and "restore", and "openapi" and "config-reference", which
+// print what the docs hold.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 && kept[args[0]] != nil {
+		return kept[args[0]](ctx, args[1:], stdout, stderr)
+	}
 	if len(args) == 1 {
 		switch args[0] {
 		case "openapi":

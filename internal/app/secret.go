@@ -8,13 +8,11 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/firmlight/firmlight/internal/backup"
 	"github.com/firmlight/firmlight/internal/config"
 )
 
-const (
-	secretFile  = "secret"
-	secretBytes = 32
-)
+const secretBytes = 32
 
 // secretOf returns what tokens are signed with: the configured secret, else the
 // one in the data directory, made there at the first start with mode 0600.
@@ -22,7 +20,7 @@ func secretOf(cfg config.Config) ([]byte, error) {
 	if cfg.Secret != "" {
 		return []byte(cfg.Secret), nil
 	}
-	file := filepath.Join(cfg.DataDir, secretFile)
+	file := filepath.Join(cfg.DataDir, backup.SecretFile)
 	secret, err := os.ReadFile(file)
 	if err == nil && len(secret) >= secretBytes {
 		return secret, nil

@@ -99,7 +99,8 @@ func Parse(args, environ []string, stdout io.Writer) (Config, error) {
 func newParser(c *Config, options ...kong.Option) (*kong.Kong, error) {
 	return kong.New(c, append([]kong.Option{
 		kong.Name("server"),
-		kong.Description("The Firmlight server. Each flag is also a variable: --data-dir is " + Prefix + "DATA_DIR."),
+		kong.Description("The Firmlight server. Each flag is also a variable: --data-dir is " + Prefix + "DATA_DIR. " +
+			"Commands: backup FILE, restore FILE (each with --help), version."),
 	}, options...)...)
 }
 

@@ -29,8 +29,10 @@ var migrations embed.FS
 // ErrLocked answers an Open of a directory that another process uses.
 var ErrLocked = errors.New("the data directory is in use by another server")
 
+// FileName is the database in a data directory; SQLite puts -wal and -shm beside it.
+const FileName = "firmlight.db"
+
 const (
-	fileName     = "firmlight.db"
 	lockName     = "firmlight.lock"
 	maxReadStmts = 512 // shapes of reads kept prepared
 )
@@ -59,7 +61,7 @@ func Open(ctx context.Context, dir string, logger *slog.Logger) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{lock: lock, log: logger, rare: rareMatches, stmts: make(map[string]*sql.Stmt)}
-	file := filepath.Join(dir, fileName)
+	file := filepath.Join(dir, FileName)
 	if err := ours(file); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -138,16 +140,21 @@ func migrate(ctx context.Context, file string) error {
 		return err
 	}
 	defer db.Close()
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
+	p, err := schema(db)
 	if err != nil {
 		return err
 	}
 	_, err = p.Up(ctx)
 	return err
+}
+
+// schema knows every version of the schema, and which one db has.
+func schema(db *sql.DB) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
 }
 
 // dsn names the database with what every connection to it sets. A commit is on
