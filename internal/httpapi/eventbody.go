@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
-	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -47,7 +46,6 @@ func (a *API) eventBody(w http.ResponseWriter, r *http.Request, limit int64) (io
 // bodyError is the fault of a body that cannot be read to its end.
 func bodyError(err error) error {
 	var known *fault.Error
-	var syntax *json.SyntaxError
 	var limit *http.MaxBytesError
 	var packing flate.CorruptInputError
 	switch {
@@ -55,8 +53,6 @@ func bodyError(err error) error {
 		return err
 	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.As(err, &packing):
 		return errGzip
-	case errors.As(err, &syntax):
-		return fault.Wrap(err, fault.Malformed, "malformed", "The body is not valid JSON.")
 	}
 	return errTruncated
 }
@@ -72,43 +68,97 @@ func mediaType(r *http.Request) string {
 	return kind
 }
 
-// arrayItems returns the items of a JSON array one by one, io.EOF after the last.
+// array reads a JSON array item by item. It looks only for where each ends: so it
+// needs no more memory than the largest that is taken, and goes on after one that
+// is no JSON. (json.Decoder takes minutes for a body of spaces.)
+type array struct {
+	r            *bufio.Reader
+	item         []byte
+	begun, ended bool
+}
+
 func arrayItems(body io.Reader) func() ([]byte, error) {
-	dec := json.NewDecoder(body)
-	begun := false
-	return func() ([]byte, error) {
-		if !begun {
-			begun = true
-			if t, err := dec.Token(); err != nil || t != json.Delim('[') {
-				return nil, noArray(err)
-			}
+	return (&array{r: bufio.NewReaderSize(body, maxEventBytes)}).next
+}
+
+// next returns the next item, io.EOF after the last, and errLongEvent in place of
+// one that is too long.
+func (a *array) next() ([]byte, error) {
+	if !a.begun {
+		a.begun = true
+		if c, err := a.skipSpace(); c != '[' {
+			return nil, noArray(err)
 		}
-		if !dec.More() {
-			if _, err := dec.Token(); err != nil { // of the bracket
-				return nil, noEOF(err)
-			}
-			if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-				return nil, noArray(err)
-			}
-			return nil, io.EOF
-		}
-		var item json.RawMessage
-		if err := dec.Decode(&item); err != nil {
+		c, err := a.skipSpace()
+		if err != nil {
 			return nil, noEOF(err)
 		}
-		if len(item) > maxEventBytes {
-			return nil, errLongEvent
+		if a.ended = c == ']'; !a.ended {
+			_ = a.r.UnreadByte() // the one just read
 		}
-		return item, nil
+	}
+	if !a.ended {
+		return a.readItem()
+	}
+	_, err := a.skipSpace()
+	if !errors.Is(err, io.EOF) {
+		return nil, noArray(err)
+	}
+	return nil, io.EOF
+}
+
+// readItem reads to the comma or bracket that ends an item.
+func (a *array) readItem() ([]byte, error) {
+	a.item = a.item[:0]
+	depth, inString, escaped, long := 0, false, false, false
+	for {
+		c, err := a.r.ReadByte()
+		if err != nil {
+			return nil, noEOF(err)
+		}
+		switch {
+		case escaped:
+			escaped = false
+		case inString:
+			escaped, inString = c == '\\', c != '"'
+		case c == '"':
+			inString = true
+		case c == '{' || c == '[':
+			depth++
+		case depth > 0 && (c == '}' || c == ']'):
+			depth--
+		case depth == 0 && (c == ',' || c == ']'):
+			if a.ended = c == ']'; long {
+				return nil, errLongEvent
+			}
+			return a.item, nil
+		}
+		switch space := isSpace(c); {
+		case space && len(a.item) == 0:
+		case len(a.item) < maxEventBytes:
+			a.item = append(a.item, c)
+		case !space:
+			long = true
+		}
 	}
 }
+
+// skipSpace returns the first byte that is no space; 0 with an error.
+func (a *array) skipSpace() (byte, error) {
+	for {
+		if c, err := a.r.ReadByte(); err != nil || !isSpace(c) {
+			return c, err
+		}
+	}
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 var errNoArray = fault.New(fault.Malformed, "malformed", "The body is not a JSON array.")
 
 // noArray is errNoArray, unless the body could not be read.
 func noArray(err error) error {
-	var syntax *json.SyntaxError
-	if err == nil || errors.Is(err, io.EOF) || errors.As(err, &syntax) {
+	if err == nil || errors.Is(err, io.EOF) {
 		return errNoArray
 	}
 	return err

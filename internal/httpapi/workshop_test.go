@@ -37,6 +37,7 @@ import (
 type workshop struct {
 	*testing.T
 	url       string
+	api       http.Handler // behind the url
 	store     *sqlite.DB
 	auth      *auth.Service
 	authWith  auth.Options // what auth was made with
@@ -46,6 +47,7 @@ type workshop struct {
 	tasks     *tasks.Service
 	live      *live.Hub
 	notify    *notify.Service
+	devices   *devsync.Service
 	hub       *workers.Hub
 	connected []string     // workers, for split and broadcast
 	behind    atomic.Int64 // nanoseconds
@@ -109,14 +111,15 @@ func newWorkshop(t *testing.T) *workshop {
 	})
 	w.auth.OnRevoked(w.hub.Revoke)
 	w.auth.OnRevoked(w.live.Revoke)
-	srv := httptest.NewServer(httpapi.New(httpapi.Deps{
+	w.devices = devsync.NewService(devsync.Options{Store: w.store, Groups: w.groups, Roles: w.store, Now: time.Now})
+	w.api = httpapi.New(httpapi.Deps{
 		OwnWorkers: workers.NewService(w.store.Sessions(), w.store, func(ctx context.Context, owner string) {
 			if err := w.hub.Refresh(ctx, owner); err != nil {
 				t.Error(err)
 			}
 		}),
 		Log: log, Auth: w.auth, Groups: w.groups, Tasks: w.tasks, Sessions: w.store.Sessions(), Workers: w.hub, Live: w.live,
-		Devices:    devsync.NewService(devsync.Options{Store: w.store, Groups: w.groups, Roles: w.store, Now: time.Now}),
+		Devices:    w.devices,
 		WebhookKey: func(group string) string { return "key of " + group },
 		Audit:      w.audit, Notify: w.notify, Metrics: w.metrics, AllowedOrigins: []string{allowedOrigin},
 		Installation: w.store, Cluster: w.store,
@@ -128,7 +131,8 @@ func newWorkshop(t *testing.T) *workshop {
 			}
 			return w.store.Ping(ctx)
 		},
-	}))
+	})
+	srv := httptest.NewServer(w.api)
 	w.url = srv.URL
 	for _, start := range []func(context.Context) error{w.live.Start, w.notify.Start, w.tasks.Start, w.hub.Start} {
 		if err := start(t.Context()); err != nil {
@@ -226,13 +230,21 @@ func (s someone) do(method, path string, body any) answer {
 		}
 		r = bytes.NewReader(data)
 	}
-	req, err := http.NewRequestWithContext(s.w.Context(), method, s.w.url+path, r)
+	header := http.Header{}
+	if body != nil {
+		header.Set("Content-Type", "application/json")
+	}
+	return s.send(method, path, r, header)
+}
+
+// send makes one request with a body and headers as they are, and the token.
+func (s someone) send(method, path string, body io.Reader, header http.Header) answer {
+	s.w.Helper()
+	req, err := http.NewRequestWithContext(s.w.Context(), method, s.w.url+path, body)
 	if err != nil {
 		s.w.Fatal(err)
 	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
+	req.Header = header
 	if s.token != "" {
 		req.Header.Set("Authorization", "Bearer "+s.token)
 	}
