@@ -207,11 +207,26 @@ func (c *Client) Output(ctx context.Context, id string, out any) error {
 	return c.Do(ctx, "GET", "/tasks/"+id+"/result", nil, &got)
 }
 
+// Alert is an alert of a device.
+type Alert struct {
+	ID          string     `json:"id"`
+	Type        string     `json:"type"`
+	Device      string     `json:"device_id"`
+	Streak      int        `json:"streak"`
+	RecoveredAt *time.Time `json:"recovered_at"`
+}
+
 // Event is one message of the live feed.
 type Event struct {
 	Type  string `json:"type"`
 	Topic string `json:"topic"`
 	Task  *Task  `json:"task"`
+
+	Alert        *Alert `json:"alert"`
+	Notification *struct {
+		Type   string
+		Device *struct{ ID string }
+	} `json:"notification"`
 
 	Stats    json.RawMessage `json:"stats"` // of a group, or of the installation
 	Progress *struct {
