@@ -64,7 +64,9 @@ func (c *cluster) printers(webhook string) *printers {
 	var err error
 	p.admin, err = kit.Login(c.t.Context(), c.Server.URL, "ada", "a long password")
 	must(c.t, err)
-	p.device = &kit.Client{URL: c.Server.URL, Token: c.fleetServer().DeviceToken}
+	var token struct{ Secret string }
+	must(c.t, p.admin.Do(c.t.Context(), "POST", "/tokens", map[string]any{"name": "fleet", "kind": "device", "groups": []string{c.group}}, &token))
+	p.device = &kit.Client{URL: c.Server.URL, Token: token.Secret}
 	rules := "/groups/" + c.group + "/alert-rules"
 	must(c.t, p.admin.Do(c.t.Context(), "PUT", rules, map[string]any{"failures": 3, "webhook_url": webhook}, nil))
 	var shown struct {

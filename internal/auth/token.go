@@ -99,8 +99,8 @@ func (n *NewToken) Validate(now time.Time) error {
 // fault that names the field.
 func DeviceID(field, id string) (string, error) {
 	id, err := fault.Name(field, id, maxDeviceID)
-	if id == "." || id == ".." {
-		err = fault.InvalidField(field, "must not be . or .., which no URL can have in its path")
+	if id == "." || id == ".." || id == "/" {
+		err = fault.InvalidField(field, "must not be . or .. or /, which the path of a URL cannot hold")
 	}
 	return id, err
 }

@@ -138,7 +138,7 @@ func (f *fleet) badLines() []badLine {
 		field(ok, name, long(128), `" "`, `"a/b"`, `"日本 🖨"`)
 		field(malformed, name, "\"\xff\"", `"`+"\n"+`"`, `"\x"`)
 	}
-	field(invalid, "device_id", `"."`, `".."`)
+	field(invalid, "device_id", `"."`, `".."`, `"/"`)
 	field(invalid, "event_id", `""`, "7", "true", "[]")
 	field(ok, "event_id", "null", `"."`)
 	for _, name := range []string{"total_files_synced", "total_errors", "internet_speed"} {
@@ -458,7 +458,7 @@ func TestWhoseEvents(t *testing.T) {
 	if got := statuses(rs); got != "403 wrong_device, 201" {
 		t.Errorf("of two devices: %s", got)
 	}
-	for _, id := range []string{".", "..", "a\nb", strings.Repeat("x", 129)} {
+	for _, id := range []string{".", "..", "/", "a\nb", strings.Repeat("x", 129)} {
 		f.owner.post("/api/v1/tokens", map[string]any{"name": "a", "kind": "device", "groups": []string{f.group}, "device_id": id}).
 			want(http.StatusUnprocessableEntity, "invalid")
 	}

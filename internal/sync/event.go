@@ -76,7 +76,7 @@ var Earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Report is an event as a device sends it; nil: left out.
 type Report struct {
-	DeviceID  *string  `json:"device_id" nullable:"false" minLength:"1" maxLength:"128" doc:"As the device calls itself: no control characters, not . or .., kept in Unicode NFC"`
+	DeviceID  *string  `json:"device_id" nullable:"false" minLength:"1" maxLength:"128" doc:"As the device calls itself: no control characters, not . or .. or /, kept in Unicode NFC"`
 	Timestamp *string  `json:"timestamp" nullable:"false" format:"date-time" doc:"By the device's clock, with its zone; from the year 2000, at most 24 hours ahead"`
 	Files     *int64   `json:"total_files_synced" nullable:"false" minimum:"0" maximum:"9007199254740991"`
 	Errors    *int64   `json:"total_errors" nullable:"false" minimum:"0" maximum:"9007199254740991" doc:"The sync failed if there are any"`
