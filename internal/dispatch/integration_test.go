@@ -134,13 +134,14 @@ func (w *whole) next() tasks.Task {
 }
 
 func TestTasksThroughEverythingReal(t *testing.T) {
-	for _, kind := range []string{"embedded", "redis"} {
+	for kind, start := range map[string]func(testing.TB) string{
+		"embedded": func(testing.TB) string { return "" },
+		"redis":    func(tb testing.TB) string { url, _ := redistest.Start(tb); return url },
+		"cluster":  func(tb testing.TB) string { url, _ := redistest.StartCluster(tb); return url },
+		"sentinel": func(tb testing.TB) string { url, _ := redistest.StartSentinel(tb); return url },
+	} {
 		t.Run(kind, func(t *testing.T) {
-			url := ""
-			if kind == "redis" {
-				url, _ = redistest.Start(t)
-			}
-			w := newWhole(t, url)
+			w := newWhole(t, start(t))
 			w.submit("g1", 30) // before there is a worker
 			w.work("one", 1)
 			w.work("four", 4)

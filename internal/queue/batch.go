@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -15,22 +16,52 @@ import (
 // An asynq client of its own for each batch also names the queue in
 // asynq:queues each time; one kept would not do so again after FLUSHALL.
 type batch struct {
-	redis.UniversalClient // never called: Enqueue only uses the methods below
-	tx                    redis.Pipeliner
+	redis.UniversalClient // only TxPipeline is called: Enqueue uses the methods below
+	txs                   []redis.Pipeliner
+	bySlot                map[string]redis.Pipeliner
 	first                 bool // what comes now goes to the head of its queue
 }
 
-func newBatch(c redis.UniversalClient) *batch { return &batch{tx: c.TxPipeline()} }
+func newBatch(c redis.UniversalClient) *batch {
+	return &batch{UniversalClient: c, bySlot: make(map[string]redis.Pipeliner)}
+}
+
+// tx is the transaction that key is written in: one for everything, on a cluster
+// one for each queue, whose keys are on one node.
+func (b *batch) tx(key string) redis.Pipeliner {
+	slot := ""
+	if _, cluster := b.UniversalClient.(*redis.ClusterClient); cluster {
+		slot = hashTag(key)
+	}
+	tx := b.bySlot[slot]
+	if tx == nil {
+		tx = b.TxPipeline()
+		b.bySlot[slot] = tx
+		b.txs = append(b.txs, tx)
+	}
+	return tx
+}
 
 // flush writes everything; per queue all of it or nothing.
 func (b *batch) flush(ctx context.Context) error {
-	_, err := b.tx.Exec(ctx)
-	return err
+	for _, tx := range b.txs { // the names of queues are asked for first, and so written first
+		if _, err := tx.Exec(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hashTag is the part of a key that says which node has it.
+func hashTag(key string) string {
+	_, rest, _ := strings.Cut(key, "{")
+	tag, _, _ := strings.Cut(rest, "}")
+	return tag
 }
 
 // SAdd notes the queue's name.
 func (b *batch) SAdd(ctx context.Context, key string, members ...any) *redis.IntCmd {
-	b.tx.SAdd(ctx, key, members...)
+	b.tx(key).SAdd(ctx, key, members...)
 	return redis.NewIntCmd(ctx)
 }
 
@@ -39,13 +70,14 @@ func (b *batch) SAdd(ctx context.Context, key string, members ...any) *redis.Int
 func (b *batch) EvalSha(ctx context.Context, _ string, keys []string, args ...any) *redis.Cmd {
 	reply := redis.NewCmd(ctx)
 	script, _ := Recognize(keys)
+	tx := b.tx(keys[0])
 	switch {
 	case script == enqueueNow && len(args) == 3: // message, id, now
-		b.tx.HSet(ctx, keys[0], "msg", args[0], "state", "pending", "pending_since", args[2])
+		tx.HSet(ctx, keys[0], "msg", args[0], "state", "pending", "pending_since", args[2])
 		if b.first {
-			b.tx.RPush(ctx, keys[1], args[1])
+			tx.RPush(ctx, keys[1], args[1])
 		} else {
-			b.tx.LPush(ctx, keys[1], args[1])
+			tx.LPush(ctx, keys[1], args[1])
 		}
 	case script == enqueueLater && len(args) == 3: // message, due, id
 		due, ok := args[1].(int64)
@@ -53,8 +85,8 @@ func (b *batch) EvalSha(ctx context.Context, _ string, keys []string, args ...an
 			reply.SetErr(fmt.Errorf("queue: asynq schedules at a %T", args[1]))
 			return reply
 		}
-		b.tx.HSet(ctx, keys[0], "msg", args[0], "state", "scheduled")
-		b.tx.ZAdd(ctx, keys[1], redis.Z{Score: float64(due), Member: args[2]})
+		tx.HSet(ctx, keys[0], "msg", args[0], "state", "scheduled")
+		tx.ZAdd(ctx, keys[1], redis.Z{Score: float64(due), Member: args[2]})
 	default:
 		reply.SetErr(fmt.Errorf("queue: asynq runs an unknown script on %q", keys))
 		return reply

@@ -1,10 +1,12 @@
 package queue
 
 import (
+	"context"
 	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,13 +33,49 @@ func each(t *testing.T, test func(t *testing.T, r *Redis, q *Queue)) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { r.Close() })
-			r.Client().FlushAll(t.Context())
+			flushAll(t, r.Client())
 			test(t, r, New(r, discard))
 		}
 	}
 	t.Run("embedded", run(""))
 	url, _ := redistest.Start(t)
 	t.Run("redis", run(url))
+	url, _ = redistest.StartCluster(t)
+	t.Run("cluster", run(url))
+}
+
+// onNodes calls do for Redis, or for each node of a cluster, one at a time.
+func onNodes(t *testing.T, c redis.UniversalClient, do func(redis.Cmdable) error) {
+	t.Helper()
+	var err error
+	if cluster, ok := c.(*redis.ClusterClient); ok {
+		var one sync.Mutex
+		err = cluster.ForEachMaster(t.Context(), func(_ context.Context, node *redis.Client) error {
+			one.Lock()
+			defer one.Unlock()
+			return do(node)
+		})
+	} else {
+		err = do(c)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func flushAll(t *testing.T, c redis.UniversalClient) {
+	t.Helper()
+	onNodes(t, c, func(node redis.Cmdable) error { return node.FlushAll(t.Context()).Err() })
+}
+
+func keysLike(t *testing.T, c redis.UniversalClient, pattern string) (all []string) {
+	t.Helper()
+	onNodes(t, c, func(node redis.Cmdable) error {
+		keys, err := node.Keys(t.Context(), pattern).Result()
+		all = append(all, keys...)
+		return err
+	})
+	return all
 }
 
 // eventually waits for a condition that nothing signals.
@@ -107,9 +145,9 @@ func TestPushWritesAsAsynqDoes(t *testing.T) {
 				tk.RunAt = tk.RunAt.Add(test.after).Truncate(time.Second)
 				name := Name(pair, tasks.High)
 				snapshot := func(enqueue func()) (fields []string, pending int64, scheduled []redis.Z, names []string) {
-					c.FlushAll(ctx)
+					flushAll(t, c)
 					enqueue()
-					keys := c.Keys(ctx, key(name, "t:*")).Val()
+					keys := keysLike(t, c, key(name, "t:*"))
 					if len(keys) != 1 {
 						t.Fatalf("entries: %q", keys)
 					}
@@ -209,7 +247,7 @@ func TestProcessAtIsRoundedUp(t *testing.T) {
 func TestQueuesAreNamedAgainAfterFlush(t *testing.T) {
 	each(t, func(t *testing.T, r *Redis, q *Queue) {
 		for range 2 {
-			r.Client().FlushAll(t.Context())
+			flushAll(t, r.Client())
 			push(t, q, ticket("t", tasks.High))
 			names, err := asynq.NewInspectorFromRedisClient(r.Client()).Queues()
 			if err != nil || !slices.Equal(names, []string{Name(pair, tasks.High)}) {
@@ -251,7 +289,7 @@ func TestPutBackKeepsTheOrder(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if keys := r.Client().Keys(t.Context(), key(name, "*")).Val(); len(keys) != 0 {
+		if keys := keysLike(t, r.Client(), key(name, "*")); len(keys) != 0 {
 			t.Errorf("left after the end: %q", keys)
 		}
 	})
@@ -264,11 +302,11 @@ func TestPutBackAfterFlushAddsNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Client().FlushAll(t.Context())
+		flushAll(t, r.Client())
 		if err := q.PutBack(t.Context(), pair, taken[1].Entries); err != nil {
 			t.Fatal(err)
 		}
-		if keys := r.Client().Keys(t.Context(), "*").Val(); len(keys) != 0 {
+		if keys := keysLike(t, r.Client(), "*"); len(keys) != 0 {
 			t.Errorf("keys %q", keys)
 		}
 	})

@@ -21,8 +21,7 @@ func TestRemove(t *testing.T) {
 		}
 		keys := func(group string) []string {
 			t.Helper()
-			all, err := r.Client().Keys(ctx, "*{"+group+":*").Result()
-			must(err)
+			all := keysLike(t, r.Client(), "*{"+group+":*")
 			slices.Sort(all)
 			return all
 		}

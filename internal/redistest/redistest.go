@@ -12,6 +12,7 @@ import (
 	"net"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,9 +31,11 @@ const (
 // Server is one redis-server. Its methods fail the test on an error and may be
 // called from any goroutine.
 type Server struct {
-	tb   testing.TB
-	path string
-	port int
+	tb    testing.TB
+	dir   string
+	port  int
+	args  []string // besides those of every server
+	ready string   // the log line that says so
 
 	mu   sync.Mutex
 	proc *process // nil while killed
@@ -43,16 +46,21 @@ type Server struct {
 // is built on Redis is tested on Redis.
 func Start(tb testing.TB) (url string, srv *Server) {
 	tb.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		tb.Fatalf("these tests need redis-server (`make setup` installs it): %v", err)
-	}
-	s := &Server{tb: tb, path: path}
+	s := start(tb, readyLine, func(int, string) []string { return nil })
+	return s.URL(), s
+}
+
+// start runs a server on a free port; args are what it needs there besides.
+func start(tb testing.TB, ready string, args func(port int, dir string) []string) *Server {
+	tb.Helper()
+	s := &Server{tb: tb, dir: tb.TempDir(), ready: ready}
+	var err error
 	for range portAttempts {
 		if s.port, err = freePort(); err != nil {
 			break
 		}
-		if s.proc, err = launch(path, tb.TempDir(), s.port); err == nil {
+		s.args = args(s.port, s.dir)
+		if s.proc, err = s.launch(); err == nil {
 			break
 		}
 	}
@@ -60,7 +68,7 @@ func Start(tb testing.TB) (url string, srv *Server) {
 		tb.Fatalf("start redis-server: %v", err)
 	}
 	tb.Cleanup(s.Kill)
-	return s.URL(), s
+	return s
 }
 
 // URL is where the server listens, or listened before Kill; Restart keeps it.
@@ -80,13 +88,14 @@ func (s *Server) Kill() {
 	}
 }
 
-// Restart kills the server if it runs and starts an empty one at the same URL.
+// Restart kills the server if it runs and starts an empty one at the same URL; it
+// knows its place in a cluster again.
 func (s *Server) Restart() {
 	s.tb.Helper()
 	s.Kill()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p, err := launch(s.path, s.tb.TempDir(), s.port)
+	p, err := s.launch()
 	if err != nil {
 		s.tb.Errorf("restart redis-server: %v", err)
 		return
@@ -118,11 +127,15 @@ func (p *process) kill() {
 // launch starts redis-server and returns once it says that it is ready. Only
 // our own process writes that line to our pipe, so a foreign server on the same
 // port cannot be mistaken for it.
-func launch(path, dir string, port int) (*process, error) {
+func (s *Server) launch() (*process, error) {
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, fmt.Errorf("`make setup` installs it: %w", err)
+	}
 	var stderr bytes.Buffer
 	out, in := io.Pipe()
-	cmd := exec.Command(path, "--bind", "127.0.0.1", "--port", strconv.Itoa(port),
-		"--save", "", "--appendonly", "no", "--dir", dir, "--daemonize", "no", "--logfile", "")
+	cmd := exec.Command(path, slices.Concat(s.args, []string{"--bind", "127.0.0.1", "--port", strconv.Itoa(s.port),
+		"--save", "", "--appendonly", "no", "--dir", s.dir, "--daemonize", "no", "--logfile", ""})...)
 	cmd.Stdout, cmd.Stderr = in, &stderr
 	cmd.SysProcAttr = dieWithParent()
 	p := &process{cmd: cmd, done: make(chan struct{})}
@@ -146,7 +159,7 @@ func launch(path, dir string, port int) (*process, error) {
 	}
 
 	log, ready := make(chan []string, 1), make(chan struct{})
-	go func() { log <- drain(out, ready) }()
+	go func() { log <- drain(out, s.ready, ready) }()
 	timeout := time.NewTimer(startTimeout)
 	defer timeout.Stop()
 	select {
@@ -161,13 +174,13 @@ func launch(path, dir string, port int) (*process, error) {
 }
 
 // drain reads the log to its end, so that the server never blocks on a full
-// pipe, closes ready at the ready line and returns the lines before it.
-func drain(out io.Reader, ready chan<- struct{}) []string {
+// pipe, closes ready at the line that says so and returns the lines before it.
+func drain(out io.Reader, line string, ready chan<- struct{}) []string {
 	var before []string
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		switch {
 		case ready == nil:
-		case strings.Contains(lines.Text(), readyLine):
+		case strings.Contains(lines.Text(), line):
 			close(ready)
 			ready = nil
 		default:

@@ -87,3 +87,33 @@ func TestWithoutRedisServer(t *testing.T) {
 		t.Fatalf("error %v, want a failure that says `make setup`:\n%s", err, out)
 	}
 }
+
+func TestTopologies(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		start func(tb testing.TB) string
+		open  func(url string) (redis.UniversalClient, error)
+	}{
+		{"cluster", func(tb testing.TB) string { url, _ := redistest.StartCluster(tb); return url }, func(url string) (redis.UniversalClient, error) {
+			o, err := redis.ParseClusterURL(url)
+			return redis.NewClusterClient(o), err
+		}},
+		{"sentinel", func(tb testing.TB) string { url, _ := redistest.StartSentinel(tb); return url }, func(url string) (redis.UniversalClient, error) {
+			o, err := redis.ParseFailoverURL(url)
+			return redis.NewFailoverClient(o), err
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := tt.open(tt.start(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			for _, key := range []string{"a", "b", "c", "d"} { // of different slots
+				if err := c.Set(t.Context(), key, 1, 0).Err(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
