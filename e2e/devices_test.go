@@ -30,7 +30,7 @@ func TestFleet(t *testing.T) { playFleet(t, start(t), 150) }
 // playFleet plays so many devices against a server and reads everything back.
 func playFleet(t *testing.T, c *cluster, devices int) {
 	t.Helper()
-	s, err := fleet.NewGroup(t.Context(), c.Server.URL)
+	s, err := fleet.NewGroup(t.Context(), c.Server.URL, "keeper")
 	must(t, err)
 	o := testFleet(devices)
 	r, err := fleet.Run(t.Context(), s, o, nil)
@@ -49,7 +49,7 @@ func playFleet(t *testing.T, c *cluster, devices int) {
 // and every one that was acknowledged is there once.
 func TestFleetOutlivesTheServer(t *testing.T) {
 	c := start(t)
-	s, err := fleet.NewGroup(t.Context(), c.Server.URL)
+	s, err := fleet.NewGroup(t.Context(), c.Server.URL, "keeper")
 	must(t, err)
 	running, stop := context.WithCancel(t.Context())
 	defer stop()

@@ -6,15 +6,15 @@ import (
 	"github.com/firmlight/firmlight/e2e/kit"
 )
 
-// NewGroup registers a person with a group of its own on a server, for a fleet
+// NewGroup registers a person of that name with a group on a server, for a fleet
 // that nobody else reports to.
-func NewGroup(ctx context.Context, url string) (Server, error) {
+func NewGroup(ctx context.Context, url, name string) (Server, error) {
 	s := Server{URL: url}
-	person, err := kit.Register(ctx, url, "keeper", "a long password")
+	person, err := kit.Register(ctx, url, name, "a long password")
 	if err != nil {
 		return s, err
 	}
-	if s.Group, err = person.Group(ctx, "Fleet"); err != nil {
+	if s.Group, err = person.Group(ctx, name); err != nil {
 		return s, err
 	}
 	var token struct{ Secret string }

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -140,32 +139,58 @@ type Exported struct {
 // Export reads the CSV of all events of the group.
 func Export(ctx context.Context, s Server) (e Exported, err error) {
 	began := time.Now()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/api/v1/groups/"+s.Group+"/sync-events/export", nil)
+	err = s.export(ctx, "", func(line string) bool {
+		e.Bytes += int64(len(line))
+		e.Events++
+		return true
+	})
+	e.Events-- // the names of the columns
+	e.Took = time.Since(began)
+	return e, err
+}
+
+// AnyBefore reports whether the group has an event from before a time.
+func AnyBefore(ctx context.Context, s Server, t time.Time) (bool, error) {
+	lines := 0
+	err := s.export(ctx, "?to="+url.QueryEscape(t.Format(time.RFC3339)), func(string) bool {
+		lines++
+		return lines < 2
+	})
+	return lines > 1, err
+}
+
+// HasEvents reports whether a device of the fleet, by its number, has any left.
+func HasEvents(ctx context.Context, s Server, number int) (bool, error) {
+	c := newClient(s, 1)
+	defer c.http.CloseIdleConnections()
+	var page struct{ Items []struct{} }
+	err := c.get(ctx, historyOf(deviceID(number))+"?limit=1", &page)
+	return len(page.Items) > 0, err
+}
+
+// export calls line with each line of the CSV until it returns false.
+func (s Server) export(ctx context.Context, query string, line func(string) bool) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/api/v1/groups/"+s.Group+"/sync-events/export"+query, nil)
 	if err != nil {
-		return e, err
+		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+s.ReadToken)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return e, err
+		return err
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return e, fmt.Errorf("the export answered %s", res.Status)
+		return fmt.Errorf("the export answered %s", res.Status)
 	}
 	lines := bufio.NewReader(res.Body)
 	for {
-		line, err := lines.ReadString('\n')
-		e.Bytes += int64(len(line))
-		if strings.HasPrefix(line, "device-") {
-			e.Events++
-		}
+		text, err := lines.ReadString('\n')
 		if errors.Is(err, io.EOF) {
-			e.Took = time.Since(began)
-			return e, nil
+			return nil
 		}
-		if err != nil {
-			return e, err
+		if err != nil || !line(text) {
+			return err
 		}
 	}
 }

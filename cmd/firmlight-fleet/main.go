@@ -46,6 +46,7 @@ type options struct {
 	Batch       int           `default:"500" help:"Events of one request, at most 5000."`
 	Clients     int           `default:"8" help:"Requests at a time."`
 	Return      bool          `help:"All come back at once: each device sends its events in a request of its own."`
+	Drop        bool          `help:"With --start and an --until of at least two days ago: at the end the server keeps events for a day only, and a second fleet, a tenth of the first, reports meanwhile."`
 	Pages       int           `help:"Ask each kind of question so many times at the end and print how long the answers took; and export everything once."`
 }
 
@@ -105,8 +106,11 @@ func play(ctx context.Context, s fleet.Server, o *options, stdout, stderr io.Wri
 func ask(ctx context.Context, s fleet.Server, f fleet.Options, n int, stdout io.Writer) error {
 	pages, err := fleet.Pages(ctx, s, f, n)
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "page\tasked\tp50\tp99\tgoal of p99\tmet")
+	_, _ = fmt.Fprintln(w, "page\tasked\tp50\tp99\tgoal of p99, 10,000 devices\tmet")
 	for _, p := range pages {
+		if len(p.Times) == 0 {
+			continue // no history had a second page
+		}
 		goal, met := "", ""
 		if p.Goal > 0 {
 			goal, met = "≤ "+millis(p.Goal), "no"
@@ -140,7 +144,7 @@ func (o *options) playAlone(ctx context.Context, stdout, stderr io.Writer) error
 		return err
 	}
 	defer func() { _ = server.Stop(time.Minute) }()
-	s, err := fleet.NewGroup(ctx, server.URL)
+	s, err := fleet.NewGroup(ctx, server.URL, "keeper")
 	if err != nil {
 		return err
 	}
@@ -153,13 +157,66 @@ func (o *options) playAlone(ctx context.Context, stdout, stderr io.Writer) error
 		return err
 	}
 	cpu := kit.CPU(server.PID())
-	if err := server.Stop(time.Minute); err != nil {
+	if err := server.Stop(time.Minute); err != nil { // the log has become part of the database then
 		return err
 	}
 	disk, err := sizeOf(dir)
 	_, _ = fmt.Fprintf(stdout, "server: %.1f MB resident at the end, %.1f MB at its most; %.0f s of CPU in all; %.1f MB on disk, %.0f bytes per event\n",
 		float64(now)/1e6, float64(most)/1e6, cpu.Seconds(), float64(disk)/1e6, float64(disk)/float64(r.Kept))
+	if err == nil && o.Drop {
+		err = o.drop(ctx, server, s, stdout, stderr)
+	}
 	return err
+}
+
+// drop starts the server again so that it drops all old events, and times that.
+func (o *options) drop(ctx context.Context, server *kit.Server, old fleet.Server, stdout, stderr io.Writer) error {
+	const keep = 24 * time.Hour
+	if err := errors.Join(os.Setenv("FIRMLIGHT_EVENT_RETENTION", keep.String()), server.Restart()); err != nil {
+		return err
+	}
+	s, err := fleet.NewGroup(ctx, server.URL, "other")
+	if err != nil {
+		return err
+	}
+	err = until(ctx, func() (bool, error) { // it begins with the device that came first
+		left, err := fleet.HasEvents(ctx, old, 0)
+		return !left, err
+	})
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	second := *o
+	second.Devices, second.Until, second.Pages = max(1, o.Devices/10), time.Time{}, 0
+	_, _ = fmt.Fprintln(stdout, "a second fleet, while the events of the first are dropped:")
+	if _, err := play(ctx, s, &second, stdout, stderr); err != nil {
+		return err
+	}
+	err = until(ctx, func() (bool, error) {
+		left, err := fleet.AnyBefore(ctx, old, time.Now().Add(-keep-time.Hour))
+		return !left, err
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "all of them were dropped %s after the first, with %s of CPU since the start\n", time.Since(began).Round(time.Second), kit.CPU(server.PID()))
+	return err
+}
+
+// until asks every half second until the answer is yes.
+func until(ctx context.Context, ask func() (bool, error)) error {
+	for {
+		done, err := ask()
+		if err != nil || done {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 // sizeOf adds up the files in a folder.
