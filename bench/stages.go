@@ -22,13 +22,13 @@ type stage struct {
 
 var ingestStages = []stage{
 	{"read the request", []string{"net/http.(*conn).readRequest", "net/http.(*connReader).backgroundRead"}},
-	{"read the body", []string{"httpapi.(*API).eventBody", "io.ReadAll", "httpapi.arrayItems.func1"}},
+	{"read the body", []string{"httpapi.(*API).eventBody", "io.ReadAll", "arrayItems.func1"}},
 	{"authenticate", []string{"httpapi.(*API).authenticate"}},
 	{"decode and validate", []string{"httpapi.(*API).checkEvent"}},
 	{"hand over to the writer", []string{"sync.(*Service).Append"}},
 	{"the store's writer", []string{"sqlite.(*writer).loop"}},
 	{"encode and write the answer", []string{"httpapi.writeJSON", "net/http.(*response).finishRequest"}},
-	{"route, id, log, metrics", []string{"httpapi.(*API).observe.func1"}},
+	{"route, id, log, metrics", []string{"(*API).observe.func1"}},
 	{"the rest of net/http", []string{"net/http.(*conn).serve"}},
 	{"garbage collection", []string{"runtime.gcBgMarkWorker", "runtime.bgsweep", "runtime.bgscavenge"}},
 	{"scheduler", []string{"runtime.mcall", "runtime.mstart", "runtime.mstart1", "runtime.morestack"}},
