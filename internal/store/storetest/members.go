@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -165,21 +164,30 @@ func groupsOneStep(t *testing.T, s GroupStore) {
 	}
 }
 
+// GroupFiller is a store whose test double is too slow to add a thousand members
+// one by one: it adds most of them by another way.
+type GroupFiller interface {
+	FillGroup(ctx context.Context, group string, members []groups.Membership) error
+}
+
 func groupsFull(t *testing.T, s GroupStore) {
 	ctx := context.Background()
 	ada := addUser(t, s, "ada")
 	g := addGroup(t, s, "lab", ada)
 	l := link(g.ID, ada)
 	must(t, s.InsertLink(ctx, l, clock))
-	var wg sync.WaitGroup
+	var all []groups.Membership
 	for range groups.MaxMembers - 1 {
-		wg.Go(func() {
-			if err := s.AddMember(ctx, groups.Membership{ID: id(), Group: g.ID, User: id(), Role: auth.Member, JoinedAt: clock}); err != nil {
-				t.Error(err)
-			}
-		})
+		all = append(all, groups.Membership{ID: id(), Group: g.ID, User: id(), Role: auth.Member, JoinedAt: clock})
 	}
-	wg.Wait()
+	if f, ok := s.(GroupFiller); ok {
+		some := len(all) - 8
+		must(t, f.FillGroup(ctx, g.ID, all[:some]))
+		all = all[some:]
+	}
+	if n, failed := atOnce(len(all), func(i int) error { return s.AddMember(ctx, all[i]) }); n != len(all) {
+		t.Errorf("%d of %d joined, then %v", n, len(all), failed)
+	}
 	bob := addUser(t, s, "bob")
 	i := groups.Invitation{ID: id(), Group: g.ID, User: bob.ID, InvitedBy: ada.ID, CreatedAt: clock}
 	must(t, s.InsertInvitation(ctx, i))

@@ -1,0 +1,43 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
+
+	"github.com/firmlight/firmlight/internal/fault"
+)
+
+// fail turns an error of the driver into what callers get: a fault of kind
+// Unavailable where the database cannot be used just now; faults and the ends of
+// contexts as they are; the rest wrapped.
+func fail(err error) error {
+	var f *fault.Error
+	switch {
+	case err == nil, errors.As(err, &f):
+		return err
+	case away(err):
+		f = fault.Wrap(err, fault.Unavailable, "store_unavailable", "The store does not answer.")
+		f.RetryAfter = time.Second
+		return f
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	default:
+		return fmt.Errorf("mongodb: %w", err)
+	}
+}
+
+// away reports whether the database, not the operation, is the trouble.
+func away(err error) bool {
+	if errors.Is(err, mongo.ErrClientDisconnected) || mongo.IsNetworkError(err) || mongo.IsTimeout(err) && !errors.Is(err, context.Canceled) {
+		return true
+	}
+	var selection topology.ServerSelectionError
+	var labeled mongo.LabeledError
+	return errors.As(err, &selection) ||
+		errors.As(err, &labeled) && (labeled.HasErrorLabel("RetryableWriteError") || labeled.HasErrorLabel("RetryableReadError"))
+}

@@ -1,0 +1,72 @@
+package mongo
+
+import (
+	"context"
+	"strings"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+// index is one index. Keys are fields in order, one with a minus before it is
+// descending.
+type index struct {
+	collection string
+	keys       string
+	unique     bool
+}
+
+// indexes are all there are, beside those of _id. docs/store.md says which query
+// each is for; TestEveryQueryHasAnIndex compares them with what is asked.
+var indexes = []index{
+	{"users", "username", true},
+	{"users", "email", true},
+	{"users", "admin disabled _id", false},
+	{"users", "disabled _id", false},
+	{"users", "deleted_at _id", false},
+	{"users", "revoked_at", false},
+	{"logins", "user_id ended_at _id", false},
+	{"logins", "ended_at expires_at", false},
+	{"tokens", "hash", true},
+	{"tokens", "user_id ended_at _id", false},
+	{"tokens", "ended_at expires_at", false},
+	{"groups", "deleted_at _id", false},
+	{"groups", "users _id", false},
+	{"groups", "invited", false},
+	{"groups", "linked", false},
+	{"groups", "sweep_at", false},
+}
+
+// name is the index's name in the database.
+func (i index) name() string {
+	return strings.NewReplacer(" ", "_", "-", "").Replace(i.keys)
+}
+
+func (i index) fields() bson.D {
+	var d bson.D
+	for _, f := range strings.Fields(i.keys) {
+		order := 1
+		if strings.HasPrefix(f, "-") {
+			f, order = f[1:], -1
+		}
+		d = append(d, bson.E{Key: f, Value: order})
+	}
+	return d
+}
+
+// createIndexes makes those that are not there.
+func (db *DB) createIndexes(ctx context.Context) error {
+	byCollection := make(map[string][]mongo.IndexModel)
+	for _, i := range indexes {
+		byCollection[i.collection] = append(byCollection[i.collection], mongo.IndexModel{
+			Keys: i.fields(), Options: options.Index().SetName(i.name()).SetUnique(i.unique),
+		})
+	}
+	for c, models := range byCollection {
+		if _, err := db.in(c).Indexes().CreateMany(ctx, models); err != nil {
+			return fail(err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package mongo
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/uuid"
+	"go.mongodb.org/mongo-driver/v2/event"
+
+	"github.com/firmlight/firmlight/internal/auth"
+	"github.com/firmlight/firmlight/internal/groups"
+	"github.com/firmlight/firmlight/internal/store/storetest"
+)
+
+// server is the URI of the MongoDB of the tests, without a database.
+var server string
+
+// TestMain runs the tests on the server that FIRMLIGHT_TEST_MONGODB_URI names,
+// else on a FerretDB of their own (tools/ferretdb, built by `make setup`).
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	if server = os.Getenv("FIRMLIGHT_TEST_MONGODB_URI"); server != "" {
+		return m.Run()
+	}
+	cmd := exec.Command("../../../.tools/bin/ferretdb")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "no FerretDB, run `make setup`:", err)
+		return 1
+	}
+	defer func() { // it ends with its input
+		in.Close()
+		if err := cmd.Wait(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}()
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "FerretDB did not start:", err)
+		return 1
+	}
+	server = strings.TrimSpace(line)
+	return m.Run()
+}
+
+var databases atomic.Int64
+
+// openTest opens a database of the test's own, which goes with it.
+func openTest(tb testing.TB) *DB { return openMonitored(tb, nil) }
+
+func openMonitored(tb testing.TB, monitor *event.CommandMonitor) *DB {
+	tb.Helper()
+	// A server may have a path and a query already: the database comes between.
+	host, query, _ := strings.Cut(server, "?")
+	name := fmt.Sprintf("firmlight_test_%s_%d", uuid.NewString()[:8], databases.Add(1))
+	uri := strings.TrimSuffix(host, "/") + "/" + name + "?timeoutMS=60000&" + query // FerretDB is slow at times
+	db, err := open(context.Background(), uri, slog.New(slog.DiscardHandler), monitor)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := db.db.Drop(context.Background()); err != nil {
+			tb.Error(err)
+		}
+		if err := db.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return db
+}
+
+func TestAuthStore(t *testing.T) {
+	storetest.Auth(t, func(t *testing.T) auth.Store { return openTest(t) })
+}
+
+func TestGroupStore(t *testing.T) {
+	storetest.Groups(t, func(t *testing.T) storetest.GroupStore { return filler{openTest(t)} })
+}
+
+// filler adds many members in one update.
+type filler struct{ *DB }
+
+func (f filler) FillGroup(ctx context.Context, group string, members []groups.Membership) error {
+	set, users := D{}, []string{}
+	for _, m := range members {
+		set = append(set, is("members."+m.User, memberDoc{ID: m.ID, Role: m.Role, JoinedAt: m.JoinedAt}))
+		users = append(users, m.User)
+	}
+	_, err := update(ctx, f.groups(), here(group), D{
+		is("$set", set), is("$push", D{op("users", "$each", users)}), is("$inc", D{is("size", len(members)), is("version", 1)}),
+	})
+	return err
+}

@@ -1,0 +1,4 @@
+package mongo
+
+type queueCounts struct{}
+type sweeps struct{}
