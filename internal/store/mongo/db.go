@@ -38,7 +38,6 @@ type DB struct {
 	db     *mongo.Database
 	log    *slog.Logger
 	counts queueCounts
-	sweeps sweeps
 }
 
 // Open connects to the database that the URI names in its path, and makes the
@@ -100,14 +99,17 @@ func (db *DB) QueueDelay() time.Duration { return 0 }
 
 func (db *DB) in(collection string) *mongo.Collection { return db.db.Collection(collection) }
 
-// D is one condition, or one change, after another.
-type D = bson.D
+// D is one condition, or one change, after another; E is one of them.
+type (
+	D = bson.D
+	E = bson.E
+)
 
 // is makes a condition or a change of one field.
-func is(field string, v any) bson.E { return bson.E{Key: field, Value: v} }
+func is(field string, v any) E { return E{Key: field, Value: v} }
 
 // op makes {field: {operator: v}}.
-func op(field, operator string, v any) bson.E { return is(field, D{is(operator, v)}) }
+func op(field, operator string, v any) E { return is(field, D{is(operator, v)}) }
 
 // find reads documents into a slice of T.
 func find[T any](ctx context.Context, c *mongo.Collection, filter D, opts ...options.Lister[options.FindOptions]) ([]T, error) {
@@ -132,11 +134,7 @@ func findOne[T any](ctx context.Context, c *mongo.Collection, missing error, fil
 // change runs one compare-and-set and returns the document after it; ok is false
 // where the filter matched none.
 func change[T any](ctx context.Context, c *mongo.Collection, filter, update D) (after T, ok bool, err error) {
-	err = c.FindOneAndUpdate(ctx, filter, update, options.FindOneAndUpdate().SetReturnDocument(options.After)).Decode(&after)
-	if errors.Is(err, mongo.ErrNoDocuments) {
-		return after, false, nil
-	}
-	return after, err == nil, fail(err)
+	return decoded[T](c.FindOneAndUpdate(ctx, filter, update, options.FindOneAndUpdate().SetReturnDocument(options.After)))
 }
 
 // update runs one compare-and-set and reports whether the filter matched.
@@ -187,4 +185,14 @@ func ids(ctx context.Context, c *mongo.Collection, filter, order D, skip, limit 
 		all[i] = d.ID
 	}
 	return all, err
+}
+
+// decoded returns the document of a find-and-modify; ok is false where there was
+// none.
+func decoded[T any](res *mongo.SingleResult) (doc T, ok bool, err error) {
+	err = res.Decode(&doc)
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		return doc, false, nil
+	}
+	return doc, err == nil, fail(err)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
@@ -36,6 +35,37 @@ var indexes = []index{
 	{"groups", "invited", false},
 	{"groups", "linked", false},
 	{"groups", "sweep_at", false},
+	{"tasks", "slot", true},
+	{"tasks", "group_id parent _id", false},
+	{"tasks", "group_id parent status _id", false},
+	{"tasks", "group_id parent kind _id", false},
+	{"tasks", "group_id parent created_by _id", false},
+	{"tasks", "group_id worker _id", false},
+	{"tasks", "group_id words", false},
+	{"tasks", "group_id kind target priority phase status enqueued_at _id", false},
+	{"tasks", "group_id kind phase status run_at", false},
+	{"tasks", "phase status group_id kind target run_at", false},
+	{"tasks", "status target _id", false},
+	{"tasks", "status session epoch", false},
+	{"tasks", "status deadline", false},
+	{"tasks", "status cancel_requested_at", false},
+	{"tasks", "parent status", false},
+	{"tasks", "parent idx", false},
+	{"tasks", "parent finished_at", false},
+	{"tasks", "phase _id", false},
+	{"tasks", "dropped_at drop_at", false},
+	{"payloads", "task", false},
+	{"pauses", "group_id", false},
+	{"stats", "span of at", false},
+	{"stats", "span at", false},
+	{"sessions", "state worker", false},
+	{"sessions", "state until", false},
+	{"sessions", "server state", false},
+	{"sessions", "owner state", false},
+	{"sessions", "worker state", false},
+	{"sessions", "lost_at", false},
+	{"workers", "id", false},
+	{"workers", "owner id", false},
 }
 
 // name is the index's name in the database.
@@ -43,14 +73,14 @@ func (i index) name() string {
 	return strings.NewReplacer(" ", "_", "-", "").Replace(i.keys)
 }
 
-func (i index) fields() bson.D {
-	var d bson.D
+func (i index) fields() D {
+	var d D
 	for _, f := range strings.Fields(i.keys) {
 		order := 1
 		if strings.HasPrefix(f, "-") {
 			f, order = f[1:], -1
 		}
-		d = append(d, bson.E{Key: f, Value: order})
+		d = append(d, E{Key: f, Value: order})
 	}
 	return d
 }

@@ -17,10 +17,14 @@ import (
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/store/storetest"
+	"github.com/firmlight/firmlight/internal/tasks"
+	"github.com/firmlight/firmlight/internal/workers"
 )
 
-// server is the URI of the MongoDB of the tests, without a database.
-var server string
+var (
+	server  string // URI of the MongoDB of the tests, without a database
+	standIn bool   // it is FerretDB
+)
 
 // TestMain runs the tests on the server that FIRMLIGHT_TEST_MONGODB_URI names,
 // else on a FerretDB of their own (tools/ferretdb, built by `make setup`).
@@ -30,6 +34,7 @@ func run(m *testing.M) int {
 	if server = os.Getenv("FIRMLIGHT_TEST_MONGODB_URI"); server != "" {
 		return m.Run()
 	}
+	standIn = true
 	cmd := exec.Command("../../../.tools/bin/ferretdb")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -84,6 +89,23 @@ func openMonitored(tb testing.TB, monitor *event.CommandMonitor) *DB {
 		}
 	})
 	return db
+}
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(tb testing.TB) storetest.Stores {
+		db := openTest(tb)
+		return storetest.Stores{
+			Tasks: db, Payloads: db, Stats: db, Queues: db, Sessions: db.Sessions(), Roster: db.Sessions(), Cluster: db, Installation: db,
+			Slow: standIn,
+		}
+	})
+}
+
+func TestInstallationStore(t *testing.T) {
+	storetest.Installation(t, func(t *testing.T) (storetest.InstallationStore, workers.Store, tasks.Store) {
+		db := openTest(t)
+		return db, db.Sessions(), db
+	})
 }
 
 func TestAuthStore(t *testing.T) {

@@ -46,7 +46,7 @@ func (tx *writeTx) insert(n *tasks.New) (tasks.Inserted, error) {
 			return first, err
 		}
 	}
-	words := titleWords(n.Title)
+	words := tasks.TitleWords(n.Title)
 	seq, err := tx.insertRow(insertTask, append(rowArgs(&n.Task), joinWords(words))...)
 	if err != nil {
 		return tasks.Inserted{}, err

@@ -10,45 +10,6 @@ import (
 	"github.com/firmlight/firmlight/protocol"
 )
 
-// shape is what a column holds; fixed ones are never assigned.
-type shape uint8
-
-const (
-	text shape = iota
-	number
-	instant
-	float
-	taskError
-	fanOut
-	fixed shape = 1 << 4 // a flag
-)
-
-// columns are the columns that conditions and assignments may name: their names
-// go into statements, so no other name ever does.
-var columns = map[tasks.Column]shape{
-	tasks.ColID: text | fixed, tasks.ColGroup: text | fixed, tasks.ColKind: text | fixed,
-	tasks.ColTitle:     text | fixed, // task_words and words follow it
-	tasks.ColCreatedBy: text | fixed, tasks.ColPriority: text, tasks.ColStatus: text, tasks.ColPhase: text,
-	tasks.ColCreatedAt: instant | fixed, tasks.ColRunAt: instant, tasks.ColEnqueuedAt: instant,
-	tasks.ColStartedAt: instant, tasks.ColDeadline: instant, tasks.ColFinishedAt: instant,
-	tasks.ColCancelRequested: instant, tasks.ColAttempt: number, tasks.ColFailures: number,
-	tasks.ColReassignments: number, tasks.ColServer: text, tasks.ColSession: text, tasks.ColEpoch: number,
-	tasks.ColWorker: text, tasks.ColWorkerName: text, tasks.ColRunBy: text, tasks.ColAccepted: number,
-	tasks.ColPercent: float, tasks.ColMessage: text, tasks.ColError: taskError, tasks.ColInBytes: number,
-	tasks.ColOutBytes: number, tasks.ColDropAt: instant, tasks.ColDroppedAt: instant,
-	tasks.ColParent: text | fixed, tasks.ColIndex: number | fixed, tasks.ColCount: number,
-	tasks.ColTarget: text, tasks.ColFanOut: fanOut, tasks.ColGen: number, tasks.ColReduceBy: text,
-	tasks.ColReduceUntil: instant, tasks.ColReduceN: number,
-}
-
-func shapeOf(c tasks.Column) (shape, error) {
-	s, ok := columns[c]
-	if !ok {
-		return 0, fmt.Errorf("sqlite: no column %q to ask for", c)
-	}
-	return s, nil
-}
-
 var operators = map[tasks.Op]string{
 	tasks.OpEq: "=", tasks.OpNe: "<>", tasks.OpLt: "<", tasks.OpLte: "<=", tasks.OpGt: ">", tasks.OpGte: ">=",
 }
@@ -77,14 +38,14 @@ func (c *clause) where(w tasks.Where) error {
 }
 
 func (c *clause) cond(cond tasks.Cond) error {
-	s, err := shapeOf(cond.Column)
+	s, err := cond.Column.Shape()
 	if err != nil {
 		return err
 	}
 	col := string(cond.Column)
 	switch cond.Op {
 	case tasks.OpIn:
-		return c.in(col, s, cond.Value)
+		return c.in(col, cond.Value)
 	case tasks.OpWords:
 		q, ok := cond.Value.(string)
 		if !ok || cond.Column != tasks.ColTitle {
@@ -97,17 +58,17 @@ func (c *clause) cond(cond tasks.Cond) error {
 	if !ok {
 		return fmt.Errorf("sqlite: no operator %d", cond.Op)
 	}
-	v, err := convert(cond.Column, s, cond.Value)
+	v, err := convert(cond.Column, cond.Value)
 	if err != nil {
 		return err
 	}
-	if v.null || s == float || s == taskError { // NULL compares as a value
+	if v.null || s == tasks.ShapeFloat || s == tasks.ShapeError { // NULL compares as a value
 		op = map[string]string{"=": "IS", "<>": "IS NOT"}[op]
 		if op == "" {
 			return fmt.Errorf("sqlite: %q has no order", cond.Column)
 		}
 	}
-	if s&^fixed == instant && v.zero && op == "<>" {
+	if s&^tasks.ShapeFixed == tasks.ShapeInstant && v.zero && op == "<>" {
 		op = ">" // the same, and what the indexes say
 	}
 	c.add(" AND " + col + " " + op + " ")
@@ -123,7 +84,7 @@ var notEmpty = map[tasks.Column]bool{
 	tasks.ColParent: true, tasks.ColPhase: true, tasks.ColSession: true, tasks.ColTarget: true, tasks.ColWorker: true,
 }
 
-func (c *clause) in(col string, s shape, values any) error {
+func (c *clause) in(col string, values any) error {
 	var list []any
 	switch vs := values.(type) {
 	case []string:
@@ -151,7 +112,7 @@ func (c *clause) in(col string, s shape, values any) error {
 	converted := make([]value, len(list))
 	for i, v := range list {
 		var err error
-		if converted[i], err = convert(tasks.Column(col), s, v); err != nil {
+		if converted[i], err = convert(tasks.Column(col), v); err != nil {
 			return err
 		}
 	}
@@ -182,14 +143,10 @@ func anys[T any](vs []T) []any {
 // set writes the assignments of an UPDATE.
 func (c *clause) set(as []tasks.Assign) error {
 	for i, a := range as {
-		s, err := shapeOf(a.Column)
-		if err != nil {
+		if err := a.Check(); err != nil {
 			return err
 		}
-		if s&fixed != 0 || a.Inc && s != number {
-			return fmt.Errorf("sqlite: %q cannot be assigned so", a.Column)
-		}
-		v, err := convert(a.Column, s, a.Value)
+		v, err := convert(a.Column, a.Value)
 		if err != nil {
 			return err
 		}
@@ -207,7 +164,7 @@ func (c *clause) set(as []tasks.Assign) error {
 
 func (c *clause) order(sorts []tasks.Sort) error {
 	for i, s := range sorts {
-		if _, err := shapeOf(s.Column); err != nil {
+		if _, err := s.Column.Shape(); err != nil {
 			return err
 		}
 		c.add([]string{" ORDER BY ", ", "}[min(i, 1)] + string(s.Column))
@@ -234,43 +191,40 @@ func (c *clause) value(v value) {
 	c.add("?", v.arg)
 }
 
-// convert returns v for a column of shape s.
-func convert(col tasks.Column, s shape, v any) (value, error) {
-	var out value
-	is := text
+// convert returns v for a column.
+func convert(col tasks.Column, v any) (value, error) {
+	if err := col.Check(v); err != nil {
+		return value{}, err
+	}
 	switch v := v.(type) {
 	case tasks.Status:
-		out = word(string(v))
+		return word(string(v)), nil
 	case tasks.Phase:
-		out = word(string(v))
+		return word(string(v)), nil
 	case tasks.Priority:
-		out = word(string(v))
+		return word(string(v)), nil
 	case string:
-		if out = (value{arg: v}); v == "" {
-			out = word("")
+		if v == "" {
+			return word(""), nil
 		}
+		return value{arg: v}, nil
 	case int:
-		is, out = number, value{arg: int64(v), zero: v == 0}
+		return value{arg: int64(v), zero: v == 0}, nil
 	case int64:
-		is, out = number, value{arg: v, zero: v == 0}
+		return value{arg: v, zero: v == 0}, nil
 	case time.Time:
-		is, out = instant, value{arg: ms(v)}
 		if v.IsZero() {
-			out = value{literal: "0", zero: true}
+			return value{literal: "0", zero: true}, nil
 		}
+		return value{arg: ms(v)}, nil
 	case *float64:
-		is, out = float, value{arg: nullable(v, func(f float64) float64 { return f }), null: v == nil}
+		return value{arg: nullable(v, func(f float64) float64 { return f }), null: v == nil}, nil
 	case *protocol.TaskError:
-		is, out = taskError, value{arg: errorJSON(v), null: v == nil}
+		return value{arg: errorJSON(v), null: v == nil}, nil
 	case tasks.FanOut:
-		is, out = fanOut, value{arg: fanOutJSON(v)}
-	default:
-		return value{}, fmt.Errorf("sqlite: %T for %q", v, col)
+		return value{arg: fanOutJSON(v)}, nil
 	}
-	if is != s&^fixed {
-		return value{}, fmt.Errorf("sqlite: %T for %q", v, col)
-	}
-	return out, nil
+	return value{}, fmt.Errorf("sqlite: %T for %q", v, col)
 }
 
 // word is a constant of the domain, written out where it is a plain word.

@@ -2,11 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"slices"
 	"strings"
-	"unicode"
-
-	"golang.org/x/text/unicode/norm"
 
 	"github.com/firmlight/firmlight/internal/tasks"
 )
@@ -17,20 +13,6 @@ import (
 
 // rareMatches is in how many titles of a group a rare word begins at most.
 const rareMatches = 20000
-
-// splitWords cuts text into its letters and digits, lower-cased, in NFC.
-func splitWords(s string) []string {
-	return strings.FieldsFunc(strings.ToLower(norm.NFC.String(s)), func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsNumber(r) && !unicode.IsMark(r)
-	})
-}
-
-// titleWords returns the different words of a title.
-func titleWords(title string) []string {
-	words := splitWords(title)
-	slices.Sort(words)
-	return slices.Compact(words)
-}
 
 // joinWords is the column words: each word with a space before it.
 func joinWords(words []string) string {
@@ -43,10 +25,10 @@ func joinWords(words []string) string {
 // words writes the condition OpWords as a look at one row.
 func (c *clause) words(q string) {
 	c.add(" AND (id = ?", strings.TrimSpace(q))
-	for i, w := range splitWords(q) {
+	for i, w := range tasks.Words(q) {
 		c.add([]string{" OR (", " AND "}[min(i, 1)]+"instr(words, ?) > 0", " "+w)
 	}
-	if len(splitWords(q)) > 0 {
+	if len(tasks.Words(q)) > 0 {
 		c.add(")")
 	} else {
 		c.add(" OR 1")
@@ -63,7 +45,7 @@ func (db *DB) rareWords(ctx context.Context, c *clause, w tasks.Where) error {
 	group, q, listed := search(w)
 	rarest, least := "", db.rare+1
 	if group != "" && listed {
-		for _, word := range splitWords(q) {
+		for _, word := range tasks.Words(q) {
 			var n int
 			err := db.readRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM task_words WHERE "+prefixRange+" LIMIT ?)",
 				[]any{group, word, word + lastRune, least}, (*intCol)(&n))

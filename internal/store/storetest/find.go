@@ -75,7 +75,7 @@ func testFind(f *fixture) {
 		f.ok(err)
 		all[i] = n.Task
 	}
-	for round := range 300 {
+	for round := range f.some(300) {
 		q := tasks.Query{Limit: 1 + r.IntN(200)}
 		list := r.IntN(4) == 0
 		if list { // as people look at it
@@ -171,23 +171,24 @@ func testWords(f *fixture) {
 
 // testCommonWords searches among so many that no index of words alone would do.
 func testCommonWords(f *fixture) {
-	news := make([]tasks.New, 2000)
+	news := make([]tasks.New, f.some(2000))
+	half := len(news) / 2
 	for i := range news {
 		title := "common"
-		if i%1000 == 3 {
+		if i%half == 3 {
 			title = "common rare"
 		}
 		news[i] = f.build(func(n *tasks.New) { n.Title = title })
 	}
 	_, err := f.Tasks.Insert(f.ctx, news...)
 	f.ok(err)
-	f.equal("both words", ids(f.list(10, words("comm rar"))), []string{news[1003].ID, news[3].ID})
-	f.equal("next page", ids(f.list(2, words("common"), tasks.Lt(tasks.ColID, news[1500].ID))), []string{news[1499].ID, news[1498].ID})
+	f.equal("both words", ids(f.list(10, words("comm rar"))), []string{news[half+3].ID, news[3].ID})
+	f.equal("next page", ids(f.list(2, words("common"), tasks.Lt(tasks.ColID, news[half+50].ID))), []string{news[half+49].ID, news[half+48].ID})
 }
 
 func testCursor(f *fixture) {
 	var before []string
-	for range 200 {
+	for range f.some(200) {
 		before = append(before, f.insert().ID)
 	}
 	stop, done := make(chan struct{}), make(chan error, 1)

@@ -35,30 +35,31 @@ func testInsert(f *fixture) {
 }
 
 func testInsertMany(f *fixture) {
-	news := make([]tasks.New, 5000)
+	news := make([]tasks.New, f.some(5000))
+	last := len(news) - 1
 	for i := range news {
 		news[i] = f.build(func(n *tasks.New) { n.Input = []byte(strconv.Itoa(i)) })
 	}
-	news[4000].IdempotencyKey, news[4001].IdempotencyKey = "key", "key"
+	news[last-100].IdempotencyKey, news[last-99].IdempotencyKey = "key", "key"
 	out, err := f.Tasks.Insert(f.ctx, news...)
 	f.ok(err)
 	f.equal("answers", len(out), len(news))
 	for i, ins := range out {
 		want := news[i].ID
-		if i == 4001 {
-			want = news[4000].ID
+		if i == last-99 {
+			want = news[last-100].ID
 		}
-		if ins.Task.ID != want || ins.Existed != (i == 4001) {
+		if ins.Task.ID != want || ins.Existed != (i == last-99) {
 			f.Fatalf("answer %d: %s %v, want %s", i, ins.Task.ID, ins.Existed, want)
 		}
 	}
 	n, err := f.Tasks.Count(f.ctx, tasks.Where{tasks.Eq(tasks.ColGroup, "g")}, 0)
 	f.ok(err)
-	f.equal("stored", n, 4999)
+	f.equal("stored", n, last)
 	n, err = f.Tasks.Count(f.ctx, tasks.Where{tasks.Eq(tasks.ColGroup, "g")}, 100)
 	f.ok(err)
 	f.equal("counted up to", n, 100)
-	for _, i := range []int{0, 249, 250, 4999} {
+	for _, i := range []int{0, 249, 250, last} {
 		in, err := f.Payloads.Input(f.ctx, news[i].ID)
 		f.ok(err)
 		f.equal("input", string(in), strconv.Itoa(i))

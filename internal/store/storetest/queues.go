@@ -32,7 +32,7 @@ func testQueueCounts(f *fixture) {
 	const seed = 5
 	r := rand.New(rand.NewPCG(seed, seed))
 	var ids []string
-	for range 300 {
+	for range f.some(300) {
 		n := f.build(func(n *tasks.New) {
 			n.Group, n.Kind = pick(r, "g", "g2"), pick(r, "k", "k2")
 			n.RunAt = f.now.Add(time.Duration(r.IntN(3)-1) * time.Hour)
@@ -50,7 +50,7 @@ func testQueueCounts(f *fixture) {
 		f.ok(err)
 		ids = append(ids, out[0].Task.ID)
 	}
-	for range 1500 {
+	for range f.some(1500) {
 		f.moveSomehow(r, f.get(pick(r, ids...)))
 	}
 	var all []tasks.Task

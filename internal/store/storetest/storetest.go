@@ -27,6 +27,17 @@ type Stores struct {
 	Roster       workers.Roster
 	Cluster      workers.Cluster
 	Installation installation.Store
+	// Slow is of a test double to which large numbers say nothing more than small
+	// ones: the suite asks for a fifth of what it does otherwise.
+	Slow bool
+}
+
+// some is how many of n the suite does.
+func (s Stores) some(n int) int {
+	if s.Slow {
+		return n / 5
+	}
+	return n
 }
 
 // Run runs the suite for tasks, sessions and servers. open returns stores on an

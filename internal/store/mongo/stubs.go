@@ -1,4 +1,0 @@
-package mongo
-
-type queueCounts struct{}
-type sweeps struct{}

@@ -1,0 +1,91 @@
+package tasks
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/firmlight/firmlight/protocol"
+)
+
+// Shape is what a column holds. Fixed ones are never assigned.
+type Shape uint8
+
+// The shapes; Fixed is a flag.
+const (
+	ShapeText Shape = iota
+	ShapeNumber
+	ShapeInstant
+	ShapeFloat
+	ShapeError
+	ShapeFanOut
+	ShapeFixed Shape = 1 << 4
+)
+
+// columnShapes are the columns that conditions and assignments may name: their
+// names go into statements, so no other name ever does.
+var columnShapes = map[Column]Shape{
+	ColID: ShapeText | ShapeFixed, ColGroup: ShapeText | ShapeFixed, ColKind: ShapeText | ShapeFixed,
+	ColTitle:     ShapeText | ShapeFixed, // what stores keep of its words follows it
+	ColCreatedBy: ShapeText | ShapeFixed, ColPriority: ShapeText, ColStatus: ShapeText, ColPhase: ShapeText,
+	ColCreatedAt: ShapeInstant | ShapeFixed, ColRunAt: ShapeInstant, ColEnqueuedAt: ShapeInstant,
+	ColStartedAt: ShapeInstant, ColDeadline: ShapeInstant, ColFinishedAt: ShapeInstant,
+	ColCancelRequested: ShapeInstant, ColAttempt: ShapeNumber, ColFailures: ShapeNumber,
+	ColReassignments: ShapeNumber, ColServer: ShapeText, ColSession: ShapeText, ColEpoch: ShapeNumber,
+	ColWorker: ShapeText, ColWorkerName: ShapeText, ColRunBy: ShapeText, ColAccepted: ShapeNumber,
+	ColPercent: ShapeFloat, ColMessage: ShapeText, ColError: ShapeError, ColInBytes: ShapeNumber,
+	ColOutBytes: ShapeNumber, ColDropAt: ShapeInstant, ColDroppedAt: ShapeInstant,
+	ColParent: ShapeText | ShapeFixed, ColIndex: ShapeNumber | ShapeFixed, ColCount: ShapeNumber,
+	ColTarget: ShapeText, ColFanOut: ShapeFanOut, ColGen: ShapeNumber, ColReduceBy: ShapeText,
+	ColReduceUntil: ShapeInstant, ColReduceN: ShapeNumber,
+}
+
+// Shape returns what the column holds; an error for one that does not exist.
+func (c Column) Shape() (Shape, error) {
+	s, ok := columnShapes[c]
+	if !ok {
+		return 0, fmt.Errorf("tasks: no column %q to ask for", c)
+	}
+	return s, nil
+}
+
+// Check reports a value that the column does not hold.
+func (c Column) Check(v any) error {
+	s, err := c.Shape()
+	if err != nil {
+		return err
+	}
+	var is Shape
+	switch v.(type) {
+	case string, Status, Phase, Priority:
+		is = ShapeText
+	case int, int64:
+		is = ShapeNumber
+	case time.Time:
+		is = ShapeInstant
+	case *float64:
+		is = ShapeFloat
+	case *protocol.TaskError:
+		is = ShapeError
+	case FanOut:
+		is = ShapeFanOut
+	default:
+		return fmt.Errorf("tasks: %T for %q", v, c)
+	}
+	if is != s&^ShapeFixed {
+		return fmt.Errorf("tasks: %T for %q", v, c)
+	}
+	return nil
+}
+
+// Check reports an assignment of another shape, to a fixed column, or an
+// increment of what is no number.
+func (a Assign) Check() error {
+	s, err := a.Column.Shape()
+	if err == nil && (s&ShapeFixed != 0 || a.Inc && s != ShapeNumber) {
+		err = fmt.Errorf("tasks: %q cannot be assigned so", a.Column)
+	}
+	if err == nil {
+		err = a.Column.Check(a.Value)
+	}
+	return err
+}
