@@ -16,6 +16,7 @@ GOFILES  := git ls-files --cached --others --exclude-standard '*.go'
 MARKDOWN := git ls-files --cached --others --exclude-standard '*.md'
 SHELLS   := grep -lE '^\#!.*\b(ba)?sh' .ci/run scripts/*
 GOLANGCI := .tools/bin/golangci-lint
+FERRETDB := .tools/bin/ferretdb
 NODE     := tools/node_modules/.package-lock.json
 OPENAPI  := docs/openapi.json
 FUZZTIME ?= 10s
@@ -108,9 +109,9 @@ bench-ingest: ## sync events beside the peers of bench/peers (P1, P2)
 ##@ Work
 
 .PHONY: setup
-setup: ## install what the tests need: Debian packages, the linter, the link check
+setup: ## install what the tests need: Debian packages, the linter, the link check, a MongoDB
 	@scripts/setup
-	@$(MAKE) --silent $(GOLANGCI) $(NODE)
+	@$(MAKE) --silent $(GOLANGCI) $(NODE) $(FERRETDB)
 
 .PHONY: fmt
 fmt: ## format the Go code
@@ -129,6 +130,10 @@ $(GOLANGCI): tools/go.mod tools/go.sum
 	@echo 'building golangci-lint (minutes, once)'
 	go -C tools build -trimpath -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	@touch $@
+
+$(FERRETDB): scripts/ferretdb tools/ferretdb/go.mod tools/ferretdb/go.sum tools/ferretdb/main.go
+	@echo 'building FerretDB (a minute, once)'
+	scripts/ferretdb $@
 
 $(NODE): tools/package.json tools/package-lock.json
 	npm ci --prefix tools --no-audit --no-fund --loglevel=error

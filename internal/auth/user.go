@@ -66,9 +66,8 @@ type UserStore interface {
 	Users(ctx context.Context, q UserQuery) ([]User, error)
 	// UpdateUser changes what is not nil and returns the user: ErrNoUser, also for
 	// a deleted one; ErrLastAdmin where no enabled administrator would be left. Two
-	// calls at once cannot take the last two: a store without transactions keeps
-	// the ids of enabled administrators in one document and changes that first.
-	// Disabling is noted for Revoked.
+	// calls at once cannot take the last two: a store without transactions lets one
+	// such call through at a time. Disabling is noted for Revoked.
 	UpdateUser(ctx context.Context, id string, c UserChange, now time.Time) (User, error)
 	// DeleteUser leaves the user's id, under the name and email given, without
 	// password and rights, and notes the user for Revoked. Errors as UpdateUser.

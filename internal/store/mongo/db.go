@@ -43,11 +43,11 @@ type DB struct {
 // Open connects to the database that the URI names in its path, and makes the
 // indexes that are not there. Close it after its last caller.
 func Open(ctx context.Context, uri string, logger *slog.Logger) (*DB, error) {
-	return open(ctx, uri, logger, nil)
+	return open(ctx, uri, logger, indexes, nil)
 }
 
-// open is Open with a monitor of commands, for tests.
-func open(ctx context.Context, uri string, logger *slog.Logger, monitor *event.CommandMonitor) (*DB, error) {
+// open is Open with some of the indexes, and with a monitor of commands, for tests.
+func open(ctx context.Context, uri string, logger *slog.Logger, some []index, monitor *event.CommandMonitor) (*DB, error) {
 	name, err := databaseOf(uri)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func open(ctx context.Context, uri string, logger *slog.Logger, monitor *event.C
 		return nil, fmt.Errorf("mongodb: %w", err)
 	}
 	db := &DB{client: client, db: client.Database(name), log: logger}
-	if err := db.createIndexes(ctx); err != nil {
+	if err := db.createIndexes(ctx, some); err != nil {
 		return nil, errors.Join(fmt.Errorf("indexes of %s: %w", name, err), db.Close())
 	}
 	return db, nil
@@ -99,9 +99,10 @@ func (db *DB) QueueDelay() time.Duration { return 0 }
 
 func (db *DB) in(collection string) *mongo.Collection { return db.db.Collection(collection) }
 
-// D is one condition, or one change, after another; E is one of them.
 type (
+	// D is one condition, or one change, after another.
 	D = bson.D
+	// E is one of them.
 	E = bson.E
 )
 

@@ -56,6 +56,17 @@ var indexes = []index{
 	{"tasks", "dropped_at drop_at", false},
 	{"payloads", "task", false},
 	{"pauses", "group_id", false},
+	{"audit", "actor _id", false},
+	{"audit", "actor_name _id", false},
+	{"audit", "action _id", false},
+	{"audit", "target _id", false},
+	{"audit", "group_id _id", false},
+	{"audit", "outcome _id", false},
+	{"audit", "refused _id", false},
+	{"notifications", "slot", true},
+	{"notifications", "user_id updated_at _id", false},
+	{"notifications", "user_id read updated_at _id", false},
+	{"notifications", "updated_at", false},
 	{"stats", "span of at", false},
 	{"stats", "span at", false},
 	{"sessions", "state worker", false},
@@ -86,9 +97,9 @@ func (i index) fields() D {
 }
 
 // createIndexes makes those that are not there.
-func (db *DB) createIndexes(ctx context.Context) error {
+func (db *DB) createIndexes(ctx context.Context, some []index) error {
 	byCollection := make(map[string][]mongo.IndexModel)
-	for _, i := range indexes {
+	for _, i := range some {
 		byCollection[i.collection] = append(byCollection[i.collection], mongo.IndexModel{
 			Keys: i.fields(), Options: options.Index().SetName(i.name()).SetUnique(i.unique),
 		})

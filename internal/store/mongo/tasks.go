@@ -66,8 +66,9 @@ func with(update D, operator string, e E) D {
 	if i < 0 {
 		return append(update, is(operator, D{e}))
 	}
-	fields, _ := update[i].Value.(D)
-	update[i].Value = append(fields, e)
+	if fields, ok := update[i].Value.(D); ok {
+		update[i].Value = append(slices.Clip(fields), e)
+	}
 	return update
 }
 

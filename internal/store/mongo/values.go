@@ -20,7 +20,7 @@ var (
 func registry() *bson.Registry {
 	r := bson.NewRegistry()
 	r.RegisterTypeEncoder(timeType, bson.ValueEncoderFunc(func(_ bson.EncodeContext, w bson.ValueWriter, v reflect.Value) error {
-		return w.WriteInt64(ms(v.Interface().(time.Time))) //nolint:errcheck // registered for that type alone
+		return w.WriteInt64(ms(v.Interface().(time.Time)))
 	}))
 	r.RegisterTypeDecoder(timeType, bson.ValueDecoderFunc(func(_ bson.DecodeContext, rd bson.ValueReader, v reflect.Value) error {
 		n, err := integer(rd)
