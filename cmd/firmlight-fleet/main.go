@@ -47,6 +47,7 @@ type options struct {
 	Clients     int           `default:"8" help:"Requests at a time."`
 	Return      bool          `help:"All come back at once: each device sends its events in a request of its own."`
 	Drop        bool          `help:"With --start and an --until of at least two days ago: at the end the server keeps events for a day only, and a second fleet, a tenth of the first, reports meanwhile."`
+	Idle        time.Duration `help:"With --start: how long the server is left alone at the end, to see what CPU it uses then."`
 	Pages       int           `help:"Ask each kind of question so many times at the end and print how long the answers took; and export everything once."`
 }
 
@@ -151,6 +152,14 @@ func (o *options) playAlone(ctx context.Context, stdout, stderr io.Writer) error
 	r, err := play(ctx, s, o, stdout, stderr)
 	if err != nil {
 		return err
+	}
+	if before := kit.CPU(server.PID()); o.Idle > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(o.Idle):
+		}
+		_, _ = fmt.Fprintf(stdout, "idle: %.1f %% of a core\n", 100*(kit.CPU(server.PID())-before).Seconds()/o.Idle.Seconds())
 	}
 	now, most, err := kit.Memory(server.PID())
 	if err != nil {
