@@ -11,7 +11,7 @@ import (
 
 // fleetMemory bounds what the server may ever use for 10,000 devices and a million
 // events that are taken in, counted, listed and exported. Runs of it peaked at 195
-// to 203 MB (docs/scale-100k.md), most of it the page caches of five connections,
+// to 210 MB (docs/scale-100k.md), most of it the page caches of five connections,
 // which end at 168 MB; half as much again is for the garbage collector on a busy
 // machine. Holding a million events, or their export, would take more.
 const fleetMemory = 300 << 20
