@@ -245,10 +245,10 @@ func (a *App) listen() {
 // ready reports what does not answer of store and Redis.
 func (a *App) ready(ctx context.Context) error {
 	if _, err := a.store.Servers(ctx); err != nil {
-		return fmt.Errorf("store: %w", err)
+		return httpapi.NotReady("The store", err)
 	}
 	if err := a.redis.Ping(ctx); err != nil {
-		return fmt.Errorf("redis: %w", err)
+		return httpapi.NotReady("Redis", err)
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ type Deps struct {
 	Installation   installation.Store
 	Cluster        workers.Cluster
 	Disconnect     func(ctx context.Context, worker string) error // on every server
-	Ready          func(context.Context) error                    // returns nil while the store and Redis answer; nil: they always do
+	Ready          func(context.Context) error                    // returns NotReady of who does not answer; nil: all do
 	Behind         func() time.Duration                           // how far the store's writes, or inserted tasks, are behind; nil: never
 	TrustedProxies []netip.Prefix                                 // whose X-Forwarded-For is believed; may be empty
 	AllowedOrigins []string                                       // of browsers, besides the server's own; may be empty

@@ -51,6 +51,13 @@ func (a *API) alive(context.Context, *struct{}) (*healthAnswer, error) {
 	return answer, nil
 }
 
+// NotReady is the answer of /readyz where somebody does not answer.
+func NotReady(who string, cause error) error {
+	f := fault.Wrap(cause, fault.Unavailable, "not_ready", "%s does not answer.", who)
+	f.RetryAfter = time.Second
+	return f
+}
+
 func (a *API) ready(ctx context.Context, _ *struct{}) (*healthAnswer, error) {
 	if a.deps.Ready == nil {
 		return a.alive(ctx, nil)
@@ -58,9 +65,7 @@ func (a *API) ready(ctx context.Context, _ *struct{}) (*healthAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	if err := a.deps.Ready(ctx); err != nil {
-		f := fault.Wrap(err, fault.Unavailable, "not_ready", "The store or Redis does not answer.")
-		f.RetryAfter = time.Second
-		return nil, f
+		return nil, err
 	}
 	return a.alive(ctx, nil)
 }

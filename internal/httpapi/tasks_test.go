@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -383,8 +384,8 @@ func TestHealth(t *testing.T) {
 	nobody.get("/healthz").want(200, "")
 	nobody.get("/readyz").want(200, "")
 	w.unready.Store(true)
-	if a := nobody.get("/readyz").want(503, "not_ready"); a.header.Get("Retry-After") != "1" {
-		t.Errorf("Retry-After %q", a.header.Get("Retry-After"))
+	if a := nobody.get("/readyz").want(503, "not_ready"); a.header.Get("Retry-After") != "1" || !strings.Contains(string(a.body), "Redis does not answer.") {
+		t.Errorf("Retry-After %q: %s", a.header.Get("Retry-After"), a.body)
 	}
 	nobody.get("/healthz").want(200, "")
 }

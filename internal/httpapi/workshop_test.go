@@ -127,7 +127,7 @@ func newWorkshop(t *testing.T) *workshop {
 		Behind:     func() time.Duration { return time.Duration(w.behind.Load()) },
 		Ready: func(ctx context.Context) error {
 			if w.unready.Load() {
-				return errors.New("redis is away")
+				return httpapi.NotReady("Redis", errors.New("it was killed"))
 			}
 			return w.store.Ping(ctx)
 		},

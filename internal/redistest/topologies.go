@@ -2,7 +2,14 @@ package redistest
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -64,12 +71,8 @@ func StartSentinel(tb testing.TB) (url string, master *Server) {
 	sentinels := make([]*Server, 0, 3)
 	for range cap(sentinels) {
 		sentinels = append(sentinels, start(tb, "Sentinel ID is", func(_ int, dir string) []string {
-			config := filepath.Join(dir, "sentinel.conf")
-			text := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]d 2\nsentinel down-after-milliseconds %[1]s 1000\n"+
-				"sentinel failover-timeout %[1]s 5000\n", masterName, master.port)
-			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-				tb.Fatal(err)
-			}
+			config := writeConfig(tb, dir, fmt.Sprintf("sentinel monitor %s 127.0.0.1 %d 2", masterName, master.port),
+				"sentinel down-after-milliseconds "+masterName+" 1000", "sentinel failover-timeout "+masterName+" 5000")
 			return []string{config, "--sentinel"}
 		}))
 	}
@@ -81,6 +84,15 @@ func StartSentinel(tb testing.TB) (url string, master *Server) {
 	}
 	return fmt.Sprintf("redis://%s?master_name=%s&addr=%s&addr=%s",
 		sentinels[0].Addr(), masterName, sentinels[1].Addr(), sentinels[2].Addr()), master
+}
+
+func writeConfig(tb testing.TB, dir string, lines ...string) (file string) {
+	tb.Helper()
+	file = filepath.Join(dir, "redis.conf")
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return file
 }
 
 // do runs one command and fails the test on an error.
@@ -104,4 +116,59 @@ func wait(tb testing.TB, what string, is func() bool) {
 			tb.Fatalf("not within %s: %s", agreeTime, what)
 		}
 	}
+}
+
+// Who a server of StartTLS lets in, with what Firmlight needs and no more.
+const (
+	user     = "firmlight"
+	password = "not-for-others"
+	rights   = "~asynq:* ~firmlight:* &asynq:* &firmlight:* +@all -@admin -@dangerous +info"
+)
+
+// StartTLS runs a server that speaks TLS only and lets in one user with few
+// rights. The URL has that user; caFile is the certificate to trust (SSL_CERT_FILE).
+func StartTLS(tb testing.TB) (url, caFile string) {
+	tb.Helper()
+	var tlsPort int
+	start(tb, readyLine, func(_ int, dir string) []string {
+		cert, key := certificate(tb, dir)
+		caFile = cert
+		var err error
+		if tlsPort, err = freePort(); err != nil {
+			tb.Fatal(err)
+		}
+		return []string{writeConfig(tb, dir,
+			"tls-cert-file "+cert, "tls-key-file "+key, "tls-ca-cert-file "+cert, "tls-auth-clients no", fmt.Sprint("tls-port ", tlsPort),
+			fmt.Sprintf("user %s on >%s %s", user, password, rights), "user default off")}
+	})
+	return fmt.Sprintf("rediss://%s:%s@127.0.0.1:%d", user, password, tlsPort), caFile
+}
+
+// certificate makes one for 127.0.0.1 that signs itself.
+func certificate(tb testing.TB, dir string) (cert, key string) {
+	tb.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	public, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	write := func(name, kind string, data []byte) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: data}), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+		return file
+	}
+	return write("cert.pem", "CERTIFICATE", public), write("key.pem", "PRIVATE KEY", secret)
 }
