@@ -53,6 +53,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if err != nil {
 		return err
 	}
+	spaceCollections()
 	a := app.New(cfg, logger(cfg, stderr))
 	if err := a.Start(ctx); err != nil {
 		return err
