@@ -9,8 +9,9 @@ import (
 
 // minHeap is how large the heap becomes, in bytes, before it is collected. A few
 // MB of it are in use in most servers: at twice that, which is Go's own rule, a
-// busy one would collect dozens of times a second.
-const minHeap = 32 << 20
+// busy one would collect dozens of times a second. An idle server reaches it too,
+// within minutes, and is to stay below 60 MB in all (docs/numbers.md, P9).
+const minHeap = 20 << 20
 
 // spaceCollections keeps collections of garbage apart while the heap is small. A
 // large one is collected by Go's own rule, and all are where the operator sets
