@@ -85,6 +85,7 @@ var figures = []figure{
 	{"P3", "tasks, 1,000 per request", (*bench).batches},
 	{"P4", "tasks, one per request", (*bench).singles},
 	{"P5", "idle dispatch", (*bench).idle},
+	{"P6", "a backlog of 1,000,000 tasks", (*bench).backlog},
 	{"P8", "failover", (*bench).failover},
 	{"P9", "embedded: start, size, speed", (*bench).embedded},
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -128,24 +129,31 @@ func (r *rig) submitBatches(ctx context.Context, request []byte, todo <-chan str
 	}
 	defer c.Close()
 	for range todo {
-		for {
-			a, err := c.do(request)
-			if err != nil {
-				return throttled, fmt.Errorf("submit: %w", err)
-			}
-			if a.status != 429 {
-				if err := checkBatch(a); err != nil {
-					return throttled, err
-				}
-				break
-			}
-			throttled++
-			if !pause(ctx, a.retryAfter) {
-				return throttled, ctx.Err()
-			}
+		n, err := c.submitBatch(ctx, request)
+		throttled += n
+		if err != nil {
+			return throttled, err
 		}
 	}
 	return throttled, nil
+}
+
+// submitBatch sends a batch, again while it is refused, after the pause that the
+// server asks for, and returns how often it was.
+func (c *conn) submitBatch(ctx context.Context, request []byte) (throttled int, err error) {
+	for {
+		a, err := c.do(request)
+		if err != nil {
+			return throttled, fmt.Errorf("submit: %w", err)
+		}
+		if a.status != http.StatusTooManyRequests {
+			return throttled, checkBatch(a)
+		}
+		throttled++
+		if !pause(ctx, a.retryAfter) {
+			return throttled, ctx.Err()
+		}
+	}
 }
 
 // checkBatch wants every entry accepted.

@@ -11,8 +11,9 @@ import (
 // taken from task_words and sorted. Where all are common, the list is walked
 // newest first and each title looked at: the page is full soon.
 
-// rareMatches is in how many titles of a group a rare word begins at most.
-const rareMatches = 20000
+// rareMatches is in how many titles of a group a rare word begins at most: at a
+// million tasks both ways then cost about the same.
+const rareMatches = 4000
 
 // joinWords is the column words: each word with a space before it.
 func joinWords(words []string) string {
