@@ -62,7 +62,7 @@ func (b *bench) batchRounds(ctx context.Context, id string, on backend, n int) (
 			return rates, "", err
 		}
 		b.say("  round %d of %d: %s done/s, accepted after %s, longest gap %s%s", i+1, b.rounds, number(got.rate),
-			got.accepted.Round(time.Millisecond), t.longestGap().Round(time.Millisecond), prefixed("; ", t.remarks()))
+			got.accepted.Round(time.Millisecond), t.longestGap().Round(time.Millisecond), remarked(t.remarks()))
 		rates = append(rates, got.rate)
 		throttled += got.throttled
 		gap = max(gap, t.longestGap())
@@ -75,7 +75,7 @@ func (b *bench) batchRounds(ctx context.Context, id string, on backend, n int) (
 	return rates, note, nil
 }
 
-func prefixed(prefix, s string) string { return pick(s == "", "", prefix+s) }
+func remarked(s string) string { return pick(s == "", "", "; "+s) }
 
 type batchResult struct {
 	rate      float64

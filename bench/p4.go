@@ -38,7 +38,7 @@ func (b *bench) singles(ctx context.Context) ([]row, error) {
 			return sum.rows(), err
 		}
 		b.say("  round %d of %d: %s accepted/s, %s done/s, the rest %s later%s", i+1, b.rounds, number(got.accepted),
-			number(got.done), got.drain.Round(time.Millisecond), prefixed("; ", t.remarks()))
+			number(got.done), got.drain.Round(time.Millisecond), remarked(t.remarks()))
 		sum.add(got)
 		sum.cpu = r.cpu().perTask(before, sum.tasks)
 	}

@@ -48,7 +48,7 @@ func (b *bench) idleOn(ctx context.Context, on backend) ([]row, error) {
 		whole50, whole99 = append(whole50, percentile(whole, 50)), append(whole99, percentile(whole, 99))
 		b.say("  %s, round %d of %d: 202 → assign p50 %s ms, p99 %s ms, max %s ms; from the request p50 %s ms, p99 %s ms%s",
 			on, k+1, b.rounds, number(p50[k]), number(p99[k]), number(percentile(after, 100)),
-			number(whole50[k]), number(whole99[k]), prefixed("; ", i.tally.remarks()))
+			number(whole50[k]), number(whole99[k]), remarked(i.tally.remarks()))
 	}
 	where := fmt.Sprintf(" (%s)", on)
 	return []row{

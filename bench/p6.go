@@ -139,7 +139,7 @@ func (b *bench) steadyRounds(ctx context.Context, r *rig, t *tally, have, backlo
 		}
 		rate := perSecond(t.doneSoFar()-before, time.Since(began))
 		if i > 0 {
-			b.say("  %s queued, round %d of %d: %s done/s%s", number(float64(backlog)), i, b.rounds, number(rate), prefixed("; ", t.remarks()))
+			b.say("  %s queued, round %d of %d: %s done/s%s", number(float64(backlog)), i, b.rounds, number(rate), remarked(t.remarks()))
 			rates = append(rates, rate)
 		}
 	}
