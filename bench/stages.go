@@ -22,7 +22,7 @@ type stage struct {
 
 var ingestStages = []stage{
 	{"read the request", []string{"net/http.(*conn).readRequest", "net/http.(*connReader).backgroundRead"}},
-	{"read the body", []string{"httpapi.(*API).eventBody", "io.ReadAll", "arrayItems.func1"}},
+	{"read the body", []string{"httpapi.(*API).eventBody", "io.ReadAll", "httpapi.(*array).next"}},
 	{"authenticate", []string{"httpapi.(*API).authenticate"}},
 	{"decode and validate", []string{"httpapi.(*API).checkEvent"}},
 	{"hand over to the writer", []string{"sync.(*Service).Append"}},
