@@ -147,6 +147,9 @@ func (a *App) openStores(ctx context.Context) (err error) {
 
 // wire builds the parts, bottom up.
 func (a *App) wire(ctx context.Context) error {
+	a.metrics = metrics.New(a.log)
+	a.redis.Client().AddHook(a.metrics.Redis())
+	a.store.Observe(a.metrics.StoreRead, a.metrics.StoreCommit, a.metrics.EventsCommitted)
 	secret, err := secretOf(a.cfg)
 	if err != nil {
 		return err
@@ -184,7 +187,6 @@ func (a *App) wirePeople(secret []byte) (err error) {
 func (a *App) wireWork() {
 	q := queue.New(a.redis, a.log)
 	a.control = newControl(a.redis.Client(), a.id, a.sessions, a.log)
-	a.metrics = metrics.New(a.log)
 	a.tasks = tasks.NewService(tasks.Deps{
 		Store: a.metrics.Tasks(a.store), Payloads: a.store, Counts: a.store, Queues: a.store, Queue: q, Events: taskEvents{a.live, a.notify}, Workers: a.control,
 		Kinds: workload.Builtin(workload.Options{}), Server: a.id, Logger: a.log, Retention: a.retention,

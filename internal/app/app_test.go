@@ -56,7 +56,9 @@ func TestPrivateListener(t *testing.T) {
 	for _, want := range []string{
 		"\nfirmlight_redis_up 1\n", "\nfirmlight_worker_sessions 0\n", "\nfirmlight_worker_slots 0\n", "\nfirmlight_worker_slots_busy 0\n",
 		"\nfirmlight_live_connections 0\n", "\nfirmlight_store_write_delay_seconds ", "\nfirmlight_store_commits_total ",
-		"\nfirmlight_store_writes_total ", "\nfirmlight_audit_failures_total 0\n",
+		"\nfirmlight_store_writes_total ", "\nfirmlight_queue_oldest_seconds 0\n",
+		"\nfirmlight_redis_seconds_count{outcome=\"error\"} 0\n", "\nfirmlight_task_reassignments_total{cause=\"server_lost\"} 0\n",
+		"\nfirmlight_audit_failures_total 0\n",
 		"\ngo_goroutines ",
 		"\nfirmlight_task_events_total{event=\"submitted\"} 0\n",
 		"\nfirmlight_tasks{status=\"queued\"} 0\n", "\nfirmlight_tasks{status=\"running\"} 0\n", "\nfirmlight_tasks{status=\"scheduled\"} 0\n",
@@ -65,8 +67,13 @@ func TestPrivateListener(t *testing.T) {
 			t.Errorf("%d without %q", status, want)
 		}
 	}
-	if strings.Contains(body, "\nfirmlight_store_commits_total 0\n") {
-		t.Error("no commits, after a start")
+	for _, never := range []string{
+		"store_commits_total", "store_seconds_count{operation=\"commit\"}", "store_seconds_count{operation=\"read\"}",
+		"redis_seconds_count{outcome=\"ok\"}",
+	} {
+		if strings.Contains(body, "\nfirmlight_"+never+" 0\n") {
+			t.Errorf("%s is 0, after a start", never)
+		}
 	}
 	if status, _ := get(t, private+"/debug/pprof/"); status != http.StatusOK {
 		t.Errorf("profiles: %d", status)

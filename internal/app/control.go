@@ -195,7 +195,9 @@ func (c *control) disconnect(ctx context.Context, worker string) error {
 	for _, s := range grace {
 		s, lost, err := c.sessions.Lose(ctx, s.ID, s.Epoch, time.Time{})
 		if err == nil && lost {
-			err = c.tasks.Lost(ctx, s.ID, tasks.Loss{LastHeard: s.LastHeard, ByServer: true, Reason: workers.Disconnected})
+			err = c.tasks.Lost(ctx, s.ID, tasks.Loss{
+				LastHeard: s.LastHeard, ByServer: true, Cause: tasks.CauseDisconnect, Reason: workers.Disconnected,
+			})
 		}
 		if err != nil {
 			return err

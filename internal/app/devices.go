@@ -18,7 +18,7 @@ func (a *App) wireDevices(secret []byte) {
 	})
 	a.fleet = live.NewDevices(a.live, a.showDevice, a.log)
 	a.devices = devsync.NewService(devsync.Options{
-		Store: a.store, Groups: a.groups, Roles: a.store, DeviceRate: a.cfg.DeviceRate, Now: time.Now,
+		Store: a.metrics.Events(a.store), Groups: a.groups, Roles: a.store, DeviceRate: a.cfg.DeviceRate, Now: time.Now,
 		Changed: a.fleet.Changed, Tellers: []devsync.Teller{teller{a}},
 	})
 }

@@ -5,7 +5,11 @@ import (
 	"time"
 
 	"github.com/firmlight/firmlight/internal/metrics"
+	"github.com/firmlight/firmlight/internal/tasks"
 )
+
+// watchedQueues is of how many queues a scrape asks how long they wait.
+const watchedQueues = 100
 
 // watch shows the parts to the metrics.
 func (a *App) watch() {
@@ -23,6 +27,9 @@ func (a *App) watch() {
 		Tasks: func(ctx context.Context) (metrics.Tasks, error) {
 			o, err := a.store.Overview(ctx, time.Now())
 			return metrics.Tasks{Scheduled: o.Scheduled, Queued: o.Queued, Running: o.Running}, err
+		},
+		Queues: func(ctx context.Context) ([]tasks.QueueState, error) {
+			return a.store.LongestQueues(ctx, watchedQueues, time.Now())
 		},
 	})
 }

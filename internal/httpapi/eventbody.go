@@ -29,7 +29,7 @@ func (a *API) eventBody(w http.ResponseWriter, r *http.Request, limit int64) (io
 		return nil, fault.InvalidField("query."+name, "is not a parameter of this request")
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // an error: the peer has gone
-	packed := http.MaxBytesReader(w, r.Body, limit)
+	packed := http.MaxBytesReader(w, a.deps.Metrics.EventBody(r.Body), limit)
 	switch strings.ToLower(r.Header.Get("Content-Encoding")) {
 	case "", "identity":
 		return packed, nil

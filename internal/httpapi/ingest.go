@@ -87,6 +87,7 @@ func (a *API) syncEvent(w http.ResponseWriter, r *http.Request) error {
 	c := caller(r.Context())
 	e, err := a.checkEvent(c, data)
 	if err != nil {
+		a.deps.Metrics.EventRefused()
 		return under("body", err)
 	}
 	stored, err := a.deps.Devices.Append(r.Context(), c, e)
@@ -217,6 +218,7 @@ func (in *eventStream) take(data []byte) bool {
 }
 
 func (in *eventStream) refuse(err error) {
+	in.api.deps.Metrics.EventRefused()
 	in.results = append(in.results, in.refusal(under("body["+strconv.Itoa(len(in.results))+"]", err)))
 }
 

@@ -88,6 +88,19 @@ func TestMetrics(t *testing.T) {
 	if n := after.value("firmlight_task_dispatch_seconds"); n != 4 {
 		t.Errorf("%v dispatches, want 4", n)
 	}
+	for _, c := range []struct {
+		name, label, value string
+		want               float64
+	}{
+		{"firmlight_task_reassignments_total", "cause", "undelivered", 1},
+		{"firmlight_task_reassignments_total", "cause", "worker_lost", 0},
+		{"firmlight_task_run_seconds", "outcome", "succeeded", 1},
+		{"firmlight_task_run_seconds", "outcome", "failed", 2},
+	} {
+		if got := after.value(c.name, c.label, c.value); got != c.want || after[c.name] == nil {
+			t.Errorf("%s %s: %v, want %v", c.name, c.value, got, c.want)
+		}
+	}
 	const requests = "firmlight_http_requests_total"
 	for _, c := range []struct {
 		route, method, code string
@@ -117,4 +130,38 @@ func TestMetricsOfSomebodyElse(t *testing.T) {
 	w.person("owner").with(n).get("/metrics").want(http.StatusForbidden, "not_admin")
 	w.person("root").with(n).scrape()
 	w.person("root").with(auth.NewToken{Kind: auth.KindAPI}).get("/metrics").want(http.StatusForbidden, "missing_scope")
+}
+
+// TestMetricsOfIngest: every event counts once, by what became of it, and the
+// bytes are those that were sent.
+func TestMetricsOfIngest(t *testing.T) {
+	f := newFleet(t)
+	if _, err := f.auth.PrepareAdmin(t.Context(), &auth.Registration{Username: "root", Email: "root@example.org", Password: password}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := f.auth.Login(t.Context(), "root", password, localhost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := someone{f.workshop, p.User.ID, p.AccessToken}
+	known := f.line("dev")
+	single := []string{known, known, f.line("dev", "total_errors", "-1")}
+	many := strings.Join([]string{f.line("dev"), known, "nonsense", f.line("other")}, "\n")
+	zipped := packed(t, f.line("dev"))
+	sent := len(many) + len(zipped)
+	for _, l := range single {
+		sent += len(l)
+		f.report(oneEvent, jsonType, l)
+	}
+	f.report(manyEvents, ndjson, many)
+	f.report(oneEvent, jsonType, zipped, "Content-Encoding", "gzip").want(http.StatusCreated, "")
+	got := root.scrape()
+	for outcome, want := range map[string]float64{"new": 4, "repeat": 2, "refused": 2} {
+		if n := got.value("firmlight_ingest_events_total", "outcome", outcome); n != want {
+			t.Errorf("%s: %v, want %v", outcome, n, want)
+		}
+	}
+	if n := got.value("firmlight_ingest_bytes_total"); n != float64(sent) {
+		t.Errorf("%v bytes, want %d", n, sent)
+	}
 }

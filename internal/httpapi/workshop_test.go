@@ -111,7 +111,7 @@ func newWorkshop(t *testing.T) *workshop {
 	})
 	w.auth.OnRevoked(w.hub.Revoke)
 	w.auth.OnRevoked(w.live.Revoke)
-	w.devices = devsync.NewService(devsync.Options{Store: w.store, Groups: w.groups, Roles: w.store, Now: time.Now})
+	w.devices = devsync.NewService(devsync.Options{Store: w.metrics.Events(w.store), Groups: w.groups, Roles: w.store, Now: time.Now})
 	w.api = httpapi.New(httpapi.Deps{
 		OwnWorkers: workers.NewService(w.store.Sessions(), w.store, func(ctx context.Context, owner string) {
 			if err := w.hub.Refresh(ctx, owner); err != nil {

@@ -27,7 +27,13 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	took     *prometheus.HistogramVec
 	events   map[event]prometheus.Counter
+	lost     map[tasks.Cause]prometheus.Counter
 	dispatch prometheus.Histogram
+	run      map[tasks.Status]prometheus.Observer // of attempts that succeeded or failed
+	reads    prometheus.Observer                  // of the store
+	commits  prometheus.Observer                  // of the store
+	redis    map[bool]prometheus.Observer         // by whether it answered
+	ingest   ingest
 	handler  http.Handler
 }
 
@@ -46,8 +52,11 @@ const (
 )
 
 // Buckets in seconds: a request takes 100 µs and more, a task waits from a
-// millisecond to an hour.
+// millisecond to an hour and runs up to a day, the store and Redis answer from
+// some 10 µs to the 10 s after which they are given up.
 var (
+	partBuckets     = []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 10}
+	runBuckets      = []float64{.001, .01, .1, .5, 1, 5, 15, 60, 300, 1800, 3600, 6 * 3600, 24 * 3600}
 	requestBuckets  = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}
 	dispatchBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 15, 60, 300, 1800, 3600}
 )
@@ -68,7 +77,8 @@ func New(log *slog.Logger) *Metrics {
 			Namespace: namespace, Name: "task_dispatch_seconds", Buckets: dispatchBuckets,
 			Help: "Time from when a task was due to when it was assigned to a worker.",
 		}),
-		events: map[event]prometheus.Counter{},
+		events: map[event]prometheus.Counter{}, lost: map[tasks.Cause]prometheus.Counter{},
+		run: map[tasks.Status]prometheus.Observer{}, redis: map[bool]prometheus.Observer{},
 	}
 	events := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Name: "task_events_total",
@@ -77,6 +87,9 @@ func New(log *slog.Logger) *Metrics {
 	for _, e := range []event{submitted, assigned, retried, reassigned, succeeded, failed, cancelled} {
 		m.events[e] = events.WithLabelValues(string(e)) // from the start, so that rates have a zero
 	}
+	m.addTasks()
+	m.addParts()
+	m.addIngest()
 	m.registry.MustRegister(m.requests, m.took, m.dispatch, events,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
@@ -84,6 +97,40 @@ func New(log *slog.Logger) *Metrics {
 		MaxRequestsInFlight: maxScrapes, Timeout: scrapeTime,
 	})
 	return m
+}
+
+// addTasks adds what tells of attempts. Every label is there from the start, so
+// that rates have a zero; as below.
+func (m *Metrics) addTasks() {
+	lost := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Name: "task_reassignments_total", Help: "Attempts that were taken back, by why.",
+	}, []string{"cause"})
+	for _, c := range tasks.Causes {
+		m.lost[c] = lost.WithLabelValues(string(c))
+	}
+	run := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: namespace, Name: "task_run_seconds", Buckets: runBuckets,
+		Help: "Time from when an attempt was assigned to its result.",
+	}, []string{"outcome"})
+	for _, s := range []tasks.Status{tasks.Succeeded, tasks.Failed} {
+		m.run[s] = run.WithLabelValues(string(s))
+	}
+	m.registry.MustRegister(lost, run)
+}
+
+// addParts adds what tells of the store and Redis.
+func (m *Metrics) addParts() {
+	store := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: namespace, Name: "store_seconds", Buckets: partBuckets,
+		Help: "Time that the store took for a read, or for a commit of what shared one.",
+	}, []string{"operation"})
+	m.reads, m.commits = store.WithLabelValues("read"), store.WithLabelValues("commit")
+	redis := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Namespace: namespace, Name: "redis_seconds", Buckets: partBuckets,
+		Help: "Time that Redis took for a round trip, by whether it answered.",
+	}, []string{"outcome"})
+	m.redis[true], m.redis[false] = redis.WithLabelValues("ok"), redis.WithLabelValues("error")
+	m.registry.MustRegister(store, redis)
 }
 
 // Scrapes are few, and never many at once: what they ask is not free.

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"time"
 
 	"github.com/firmlight/firmlight/internal/tasks"
 )
@@ -38,12 +39,31 @@ func (s countedTasks) Claim(ctx context.Context, tr tasks.Transition) (tasks.Tas
 	return t, input, ok, err
 }
 
+// attemptEnded counts how an attempt ended: with a result, or taken back.
+func (m *Metrics) attemptEnded(t tasks.Task, tr tasks.Transition) {
+	if !tr.Failover.IsZero() {
+		m.lost[tr.Cause].Inc()
+	}
+	var outcome tasks.Status
+	switch {
+	case tr.Name == "succeed":
+		outcome = tasks.Succeeded
+	case tr.Name == "fail" && t.Status != tasks.Cancelled:
+		outcome = tasks.Failed
+	default:
+		return
+	}
+	// The claim may have been by another server's clock.
+	m.run[outcome].Observe(max(0, time.Since(t.StartedAt).Seconds()))
+}
+
 // Apply implements tasks.Store.
 func (s countedTasks) Apply(ctx context.Context, tr tasks.Transition) (tasks.Task, bool, error) {
 	t, ok, err := s.Store.Apply(ctx, tr)
 	if !ok || err != nil || t.IsParent() {
 		return t, ok, err
 	}
+	s.m.attemptEnded(t, tr)
 	if t.Status.Ended() {
 		s.m.ended(t.Status)
 		return t, ok, err

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/firmlight/firmlight/internal/tasks"
 )
 
 // Parts are what a server's gauges are read from, at each scrape. All are needed.
@@ -16,6 +18,8 @@ type Parts struct {
 	Unaudited  func() int64                       // entries of the audit log that could not be written
 	// Tasks is of the whole installation.
 	Tasks func(context.Context) (Tasks, error)
+	// Queues are the longest of the whole installation, few.
+	Queues func(context.Context) ([]tasks.QueueState, error)
 	// Redis returns nil while Redis answers.
 	Redis func(context.Context) error
 }
@@ -53,7 +57,7 @@ func (m *Metrics) Watch(p Parts) {
 		}
 		return 1
 	})
-	m.registry.MustRegister(workerCollector(p.Workers), taskCollector(p.Tasks))
+	m.registry.MustRegister(workerCollector(p.Workers), taskCollector{p.Tasks, p.Queues})
 }
 
 // desc names a metric of a collector.
@@ -66,6 +70,7 @@ var (
 	slotsDesc    = desc("worker_slots", "Tasks that the workers connected to this server take at the same time.")
 	busyDesc     = desc("worker_slots_busy", "Slots of workers connected to this server with a task.")
 	tasksDesc    = desc("tasks", "Unfinished tasks of the whole installation, the same on every server.", "status")
+	oldestDesc   = desc("queue_oldest_seconds", "How long the oldest due task has waited, in the longest queues of the whole installation that are not paused; the same on every server.")
 )
 
 // workerCollector reads the hub once for all its gauges.
@@ -86,23 +91,41 @@ func (c workerCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(busyDesc, prometheus.GaugeValue, float64(w.Busy))
 }
 
-// taskCollector asks the store; where it does not answer, the metric is missing
+// taskCollector asks the store; where it does not answer, the metrics are missing
 // and the rest is there.
-type taskCollector func(context.Context) (Tasks, error)
+type taskCollector struct {
+	tasks  func(context.Context) (Tasks, error)
+	queues func(context.Context) ([]tasks.QueueState, error)
+}
 
 // Describe implements prometheus.Collector.
-func (c taskCollector) Describe(ch chan<- *prometheus.Desc) { ch <- tasksDesc }
+func (c taskCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- tasksDesc
+	ch <- oldestDesc
+}
 
 // Collect implements prometheus.Collector.
 func (c taskCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), askTime)
 	defer cancel()
-	t, err := c(ctx)
+	t, err := c.tasks(ctx)
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(tasksDesc, err)
+	} else {
+		for status, n := range map[string]int{"scheduled": t.Scheduled, "queued": t.Queued, "running": t.Running} {
+			ch <- prometheus.MustNewConstMetric(tasksDesc, prometheus.GaugeValue, float64(n), status)
+		}
+	}
+	queues, err := c.queues(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(oldestDesc, err)
 		return
 	}
-	for status, n := range map[string]int{"scheduled": t.Scheduled, "queued": t.Queued, "running": t.Running} {
-		ch <- prometheus.MustNewConstMetric(tasksDesc, prometheus.GaugeValue, float64(n), status)
+	var oldest time.Duration
+	for _, q := range queues {
+		if q.PausedAt.IsZero() && !q.Oldest.IsZero() {
+			oldest = max(oldest, time.Since(q.Oldest))
+		}
 	}
+	ch <- prometheus.MustNewConstMetric(oldestDesc, prometheus.GaugeValue, oldest.Seconds())
 }

@@ -47,7 +47,7 @@ func (s *Service) early(ctx context.Context, tk Ticket, at time.Time) error {
 
 // Unclaim takes back a claim whose session went before its `assign`.
 func (s *Service) Unclaim(ctx context.Context, t Task) error {
-	return s.lose(ctx, t, Loss{ByServer: true, Reason: "the worker left before it was handed over"})
+	return s.lose(ctx, t, Loss{ByServer: true, Cause: CauseUndelivered, Reason: "the worker left before it was handed over"})
 }
 
 // lose takes back one attempt, unless it is no longer the one that was lost.
@@ -205,7 +205,7 @@ func (s *Service) Resume(ctx context.Context, session, server string, epoch int6
 	for _, t := range owned {
 		ref := protocol.AttemptRef{Task: t.ID, Attempt: t.Attempt}
 		if !listed[ref] {
-			if err := s.lose(ctx, t, Loss{ByServer: true, Reason: "it was not handed over before the connection broke"}); err != nil {
+			if err := s.lose(ctx, t, Loss{ByServer: true, Cause: CauseUndelivered, Reason: "it was not handed over before the connection broke"}); err != nil {
 				return nil, nil, err
 			}
 			continue

@@ -145,7 +145,7 @@ func (s *Service) lostWhere(ctx context.Context, session string, gone func(Task)
 		if !gone(t) {
 			return nil
 		}
-		return s.lose(ctx, t, Loss{ByServer: true, Reason: reason})
+		return s.lose(ctx, t, Loss{ByServer: true, Cause: CauseUndelivered, Reason: reason})
 	})
 }
 

@@ -184,11 +184,39 @@ func AcceptCancel(t Task, now time.Time) Transition {
 	}, now)
 }
 
+// Cause is why an attempt was taken back, for the metrics.
+type Cause string
+
+const (
+	CauseWorkerLost  Cause = "worker_lost" // silent, cut off, or refused for what it did; also where nothing is said
+	CauseWorkerLeft  Cause = "worker_left" // closed its connection by itself
+	CauseServerLost  Cause = "server_lost" // its server died, stalled or was stopped
+	CauseDisconnect  Cause = "disconnect"  // by an administrator
+	CauseGroupLost   Cause = "group_lost"  // the worker does not work for the group any more
+	CauseUndelivered Cause = "undelivered" // claimed, but never handed over
+)
+
+// Causes are all of them.
+var Causes = []Cause{
+	CauseWorkerLost, CauseWorkerLeft, CauseServerLost, CauseDisconnect, CauseGroupLost, CauseUndelivered,
+}
+
 // Loss says why a session's tasks are taken back.
 type Loss struct {
 	LastHeard time.Time // zero: unknown
 	ByServer  bool      // its death, stall or drain: not counted
+	Cause     Cause     // empty: CauseServerLost where ByServer, else CauseWorkerLost
 	Reason    string    // in plain words, for the timeline
+}
+
+func (l Loss) cause() Cause {
+	switch {
+	case l.Cause != "":
+		return l.Cause
+	case l.ByServer:
+		return CauseServerLost
+	}
+	return CauseWorkerLost
 }
 
 // Lose takes a task back from the session that owned it.
@@ -200,7 +228,7 @@ func Lose(t Task, l Loss, now time.Time) Transition {
 	}
 	tr := Transition{
 		Name: "lose", Task: t.ID, If: append(owned(t), Eq(ColEpoch, t.Epoch), Eq(ColCancelRequested, time.Time{})),
-		Failover: now,
+		Failover: now, Cause: l.cause(),
 	}
 	lost := []Entry{entry(t, EvLost, now, l.Reason)}
 	if !l.LastHeard.IsZero() && !l.ByServer { // a dead server kept no time of it

@@ -128,6 +128,7 @@ type Transition struct {
 	// Failover is when a lost worker's or server's task was taken back, which the
 	// installation counts; zero: it was not.
 	Failover time.Time
+	Cause    Cause // of the Failover
 }
 
 // Sort orders what Find returns.

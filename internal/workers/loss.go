@@ -54,7 +54,9 @@ func (h *Hub) lose(p *peer, e ending, at time.Time) {
 		h.o.OnLost(s)
 	}
 	h.insist(p, "take back tasks of lost session", func(ctx context.Context) error {
-		return h.o.Tasks.Lost(ctx, p.id, tasks.Loss{LastHeard: heard, ByServer: e.byServer || s.ByServer && !e.left, Reason: e.loss})
+		return h.o.Tasks.Lost(ctx, p.id, tasks.Loss{
+			LastHeard: heard, ByServer: e.byServer || s.ByServer && !e.left, Cause: e.cause, Reason: e.loss,
+		})
 	})
 }
 

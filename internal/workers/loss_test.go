@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
 	"github.com/firmlight/firmlight/protocol"
 )
@@ -17,14 +18,15 @@ func TestLoss(t *testing.T) {
 		end   func(c *client)
 		after time.Duration // until the tasks are taken back
 		heard time.Duration // when the worker was last heard
+		cause tasks.Cause
 	}{
-		"left with 1000":    {func(c *client) { c.sock.leave(1000) }, 0, 0},
-		"left with 1001":    {func(c *client) { c.sock.leave(1001) }, 0, 0},
-		"closed with 1005":  {func(c *client) { c.sock.leave(1005) }, 3 * time.Second, 0},
-		"closed with 1011":  {func(c *client) { c.sock.leave(1011) }, 3 * time.Second, 0},
-		"connection broken": {func(c *client) { c.sock.cut() }, 3 * time.Second, 0},
-		"silent":            {func(c *client) { c.mute() }, 10 * time.Second, 0},
-		"malformed frame":   {func(c *client) { c.sendRaw("x") }, 3 * time.Second, 0},
+		"left with 1000":    {func(c *client) { c.sock.leave(1000) }, 0, 0, tasks.CauseWorkerLeft},
+		"left with 1001":    {func(c *client) { c.sock.leave(1001) }, 0, 0, tasks.CauseWorkerLeft},
+		"closed with 1005":  {func(c *client) { c.sock.leave(1005) }, 3 * time.Second, 0, ""},
+		"closed with 1011":  {func(c *client) { c.sock.leave(1011) }, 3 * time.Second, 0, ""},
+		"connection broken": {func(c *client) { c.sock.cut() }, 3 * time.Second, 0, ""},
+		"silent":            {func(c *client) { c.mute() }, 10 * time.Second, 0, ""},
+		"malformed frame":   {func(c *client) { c.sendRaw("x") }, 3 * time.Second, 0, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -35,7 +37,7 @@ func TestLoss(t *testing.T) {
 				start := time.Now()
 				tt.end(c)
 				got := <-w.tasks.lost
-				if got.session != welcome.Session || got.ByServer || got.Reason == "" {
+				if got.session != welcome.Session || got.ByServer || got.Reason == "" || got.Cause != tt.cause {
 					t.Errorf("lost %+v", got)
 				}
 				if took := got.at.Sub(start); took != tt.after {

@@ -65,6 +65,7 @@ type ending struct {
 	taken    bool   // the session lives on elsewhere
 	revoked  bool   // the worker's owner ended it
 	loss     string // for the timelines
+	cause    tasks.Cause
 }
 
 // Endings that the server decides.
@@ -84,7 +85,7 @@ var (
 	revoked = ending{code: protocol.CloseUnauthorized, reason: "the token is no longer valid",
 		revoked: true, loss: "The worker's token was revoked."}
 	disconnected = ending{code: protocol.CloseDisconnected, reason: "disconnected by an administrator",
-		left: true, byServer: true, loss: Disconnected}
+		left: true, byServer: true, loss: Disconnected, cause: tasks.CauseDisconnect}
 	expired = ending{code: protocol.CloseUnauthorized, reason: "the token has expired",
 		loss: "The worker's token expired."}
 )
@@ -317,7 +318,7 @@ func endingOf(end *Closed) ending {
 		e.reason = "connection lost"
 	case end.Code == protocol.CloseNormal || end.Code == protocol.CloseGoingAway:
 		e.left = true
-		e.loss = "The worker closed its connection."
+		e.loss, e.cause = "The worker closed its connection.", tasks.CauseWorkerLeft
 	}
 	return e
 }

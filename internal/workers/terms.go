@@ -33,7 +33,7 @@ func (t terms) inForce(s Session, now time.Time) Session {
 const refreshEvery = 4 * time.Second
 
 // groupLost is why a running task of a lost group is taken back.
-var groupLost = tasks.Loss{ByServer: true, Reason: "its worker does not work for the group any more"}
+var groupLost = tasks.Loss{ByServer: true, Cause: tasks.CauseGroupLost, Reason: "its worker does not work for the group any more"}
 
 // termsOf returns the terms of a session that hello opens or resumes. A session
 // keeps what it asked for at first: a worker that was told to work for fewer

@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // registers the driver
@@ -45,6 +46,8 @@ type DB struct {
 	log    *slog.Logger
 	rare   int          // rareMatches
 	dropAt atomic.Int64 // where DropEvents goes on: a device's seq
+
+	probe atomic.Pointer[probe] // nil: nobody wants to know
 
 	mu    sync.RWMutex // guards stmts
 	stmts map[string]*sql.Stmt
@@ -76,7 +79,7 @@ func (db *DB) open(ctx context.Context, file string) error {
 		return fmt.Errorf("schema of %s: %w", file, err)
 	}
 	var err error
-	if db.writer, err = startWriter(ctx, file, db.log); err != nil {
+	if db.writer, err = startWriter(ctx, file, &db.probe, db.log); err != nil {
 		return fmt.Errorf("open %s: %w", file, err)
 	}
 	if db.reads, err = sql.Open("sqlite", dsn(file, "query_only(1)")); err != nil {
@@ -185,6 +188,9 @@ func (db *DB) query(ctx context.Context, q string, args ...any) (*sql.Rows, erro
 
 // read calls scan for each row of a query.
 func (db *DB) read(ctx context.Context, scan func(*sql.Rows) error, q string, args ...any) error {
+	if p := db.probe.Load(); p != nil {
+		defer func(began time.Time) { p.read(time.Since(began)) }(time.Now())
+	}
 	rows, err := db.query(ctx, q, args...)
 	if err != nil {
 		return err

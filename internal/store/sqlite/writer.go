@@ -39,12 +39,14 @@ type op struct {
 // writer owns the connection that writes. One goroutine takes what waits, runs
 // it in one transaction, and answers all after the commit.
 type writer struct {
-	db   *sql.DB
-	tx   *writeTx
-	log  *slog.Logger
-	done chan struct{} // closed when the goroutine has ended
-	wake chan struct{} // has a token when something waits
-	room [2]chan struct{}
+	db  *sql.DB
+	tx  *writeTx
+	log *slog.Logger
+	// probe is the store's.
+	probe *atomic.Pointer[probe]
+	done  chan struct{} // closed when the goroutine has ended
+	wake  chan struct{} // has a token when something waits
+	room  [2]chan struct{}
 
 	commits, operations atomic.Int64 // durable since the start
 
@@ -62,7 +64,7 @@ const (
 	bulk   = 1
 )
 
-func startWriter(ctx context.Context, file string, log *slog.Logger) (*writer, error) {
+func startWriter(ctx context.Context, file string, p *atomic.Pointer[probe], log *slog.Logger) (*writer, error) {
 	db, err := sql.Open("sqlite", dsn(file))
 	if err != nil {
 		return nil, err
@@ -73,7 +75,7 @@ func startWriter(ctx context.Context, file string, log *slog.Logger) (*writer, e
 		return nil, err
 	}
 	w := &writer{
-		db: db, log: log, tx: &writeTx{conn: conn, stmts: make(map[string]*sql.Stmt), ingest: newIngest()},
+		db: db, log: log, probe: p, tx: &writeTx{conn: conn, stmts: make(map[string]*sql.Stmt), ingest: newIngest()},
 		done: make(chan struct{}), wake: make(chan struct{}, 1),
 		room: [2]chan struct{}{make(chan struct{}, queueOps), make(chan struct{}, queueOps)},
 	}
@@ -214,6 +216,7 @@ func (w *writer) next(lane, ops, rows int) []*op {
 // them. What fails alone keeps its own error; where the transaction fails, all
 // have that error.
 func (w *writer) commit(lane, ops int) (batch []*op) {
+	began := time.Now()
 	err := w.tx.exec1("BEGIN IMMEDIATE")
 	for rows := 0; len(batch) < ops; {
 		unit := w.next(lane, ops-len(batch), rows)
@@ -242,6 +245,7 @@ func (w *writer) commit(lane, ops int) (batch []*op) {
 	if err == nil {
 		w.commits.Add(1)
 		w.operations.Add(int64(len(batch)))
+		w.observe(batch, began)
 		return batch
 	}
 	w.tx.broken = nil
@@ -254,6 +258,24 @@ func (w *writer) commit(lane, ops int) (batch []*op) {
 		w.log.Debug("rollback", "error", err) // SQLite may have rolled back by itself
 	}
 	return batch
+}
+
+// observe tells of a transaction that was committed.
+func (w *writer) observe(batch []*op, began time.Time) {
+	p := w.probe.Load()
+	if p == nil {
+		return
+	}
+	p.commit(time.Since(began))
+	events := 0
+	for _, o := range batch {
+		if o.intake != nil {
+			events += len(o.intake.events)
+		}
+	}
+	if events > 0 {
+		p.events(events)
+	}
 }
 
 // writeTx is the transaction under way, for one operation at a time. Statements
