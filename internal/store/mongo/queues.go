@@ -59,11 +59,11 @@ func (db *DB) countQueues(ctx context.Context) (map[tasks.Pair]queueCount, error
 		n := all[p]
 		switch f.Key.Status {
 		case tasks.Queued:
-			n.queued += f.N
+			n.queued += int(f.N)
 		case tasks.Scheduled:
-			n.scheduled += f.N
+			n.scheduled += int(f.N)
 		case tasks.Running:
-			n.running += f.N
+			n.running += int(f.N)
 		}
 		all[p] = n
 	}

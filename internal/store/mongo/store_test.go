@@ -3,6 +3,7 @@ package mongo
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/notify"
 	"github.com/firmlight/firmlight/internal/store/storetest"
+	devsync "github.com/firmlight/firmlight/internal/sync"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/workers"
 )
@@ -38,6 +40,10 @@ func run(m *testing.M) int {
 		return m.Run()
 	}
 	standIn = true
+	if err := flag.Set("rapid.checks", "15"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	cmd := exec.Command("../../../.tools/bin/ferretdb")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -145,3 +151,12 @@ func TestAuditStore(t *testing.T) {
 func TestNotificationStore(t *testing.T) {
 	storetest.Notify(t, func(t *testing.T) notify.Store { return openTest(t).Notifications() })
 }
+
+func TestDevices(t *testing.T) {
+	storetest.Devices(t, func(t *testing.T) devsync.Store { return devices{openTest(t)} })
+}
+
+type devices struct{ *DB }
+
+// Slow implements storetest.Slow.
+func (devices) Slow() bool { return standIn }

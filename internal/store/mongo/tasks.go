@@ -142,12 +142,17 @@ func (db *DB) Count(ctx context.Context, w tasks.Where, limit int) (int, error) 
 
 // group counts the documents of a filter by the values of fields.
 func group[K any](ctx context.Context, c *mongo.Collection, filter D, fields ...string) ([]counted[K], error) {
+	return groupSum[K](ctx, c, filter, 1, fields...)
+}
+
+// groupSum adds up of, a number or "$field", by the values of fields.
+func groupSum[K any](ctx context.Context, c *mongo.Collection, filter D, of any, fields ...string) ([]counted[K], error) {
 	by := D{}
 	for _, f := range fields {
 		by = append(by, is(f, "$"+f))
 	}
 	cur, err := c.Aggregate(ctx, []D{
-		{is("$match", filter)}, {is("$group", D{is("_id", by), op("n", "$sum", 1)})},
+		{is("$match", filter)}, {is("$group", D{is("_id", by), op("n", "$sum", of)})},
 	})
 	if err != nil {
 		return nil, fail(err)
@@ -157,8 +162,8 @@ func group[K any](ctx context.Context, c *mongo.Collection, filter D, fields ...
 }
 
 type counted[K any] struct {
-	Key K   `bson:"_id"`
-	N   int `bson:"n"`
+	Key K     `bson:"_id"`
+	N   int64 `bson:"n"`
 }
 
 type statusKey struct {
@@ -168,7 +173,7 @@ type statusKey struct {
 func byStatus(found []counted[statusKey]) map[tasks.Status]int {
 	counts := make(map[tasks.Status]int, len(found))
 	for _, c := range found {
-		counts[c.Key.Status] += c.N
+		counts[c.Key.Status] += int(c.N)
 	}
 	return counts
 }
@@ -187,7 +192,7 @@ func (db *DB) Running(ctx context.Context) ([]tasks.Owned, error) {
 	}](ctx, db.tasks(), D{is("status", tasks.Running), op("session", "$gt", "")}, "session", "epoch")
 	var out []tasks.Owned
 	for _, c := range found {
-		out = append(out, tasks.Owned{Session: c.Key.Session, Epoch: c.Key.Epoch, Tasks: c.N})
+		out = append(out, tasks.Owned{Session: c.Key.Session, Epoch: c.Key.Epoch, Tasks: int(c.N)})
 	}
 	return out, err
 }
