@@ -49,7 +49,8 @@ func TestStartIsRefused(t *testing.T) {
 		"unknown flag":       {[]string{"--listne=:1"}, nil, "unknown flag --listne"},
 		"wrong value":        {nil, []string{"FIRMLIGHT_WORKER_PING=soon"}, "worker-ping"},
 		"half an admin":      {nil, []string{"FIRMLIGHT_ADMIN_USERNAME=ada"}, "--admin-password"},
-		"store not there":    {nil, []string{"FIRMLIGHT_MONGODB_URI=mongodb://localhost"}, "not supported yet"},
+		"database not named": {nil, []string{"FIRMLIGHT_MONGODB_URI=mongodb://127.0.0.1:1"}, "must name a database"},
+		"store not there":    {nil, []string{"FIRMLIGHT_MONGODB_URI=mongodb://127.0.0.1:1/x?serverSelectionTimeoutMS=200"}, "The store does not answer"},
 		"metrics port taken": {nil, []string{"FIRMLIGHT_METRICS_LISTEN=" + strings.TrimPrefix(s.URL, "http://")}, "address already in use"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -24,7 +24,6 @@ import (
 	"github.com/firmlight/firmlight/internal/metrics"
 	"github.com/firmlight/firmlight/internal/notify"
 	"github.com/firmlight/firmlight/internal/queue"
-	"github.com/firmlight/firmlight/internal/store/sqlite"
 	devsync "github.com/firmlight/firmlight/internal/sync"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/throttle"
@@ -43,26 +42,28 @@ type App struct {
 	log *slog.Logger
 	id  string // of this process
 
-	store      *sqlite.DB
-	sessions   workers.Store
-	redis      *queue.Redis
-	control    *control
-	auth       *auth.Service
-	groups     *groups.Service
-	devices    *devsync.Service
-	webhooks   *webhook.Sender
-	fleet      *live.Devices
-	audit      *audit.Service
-	metrics    *metrics.Metrics
-	live       *live.Hub
-	stats      *live.Stats
-	notify     *notify.Service
-	tasks      *tasks.Service
-	hub        *workers.Hub
-	dispatcher *dispatch.Dispatcher
-	failover   *failover.Runner
-	api        *httpapi.API
-	front      *front
+	store    store
+	sessions sessionStore
+	redis    *queue.Redis
+	control  *control
+	auth     *auth.Service
+	groups   *groups.Service
+	devices  *devsync.Service
+	webhooks *webhook.Sender
+	fleet    *live.Devices
+	audit    *audit.Service
+	metrics  *metrics.Metrics
+	live     *live.Hub
+	stats    *live.Stats
+	notify   *notify.Service
+	// notifications is where notify keeps them.
+	notifications notify.Store
+	tasks         *tasks.Service
+	hub           *workers.Hub
+	dispatcher    *dispatch.Dispatcher
+	failover      *failover.Runner
+	api           *httpapi.API
+	front         *front
 
 	stops []step // of what has started, in order of start
 }
@@ -133,10 +134,9 @@ func (a *App) openStores(ctx context.Context) (err error) {
 	if err := os.MkdirAll(a.cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	if a.store, err = sqlite.Open(ctx, a.cfg.DataDir, a.log); err != nil {
+	if err := a.openStore(ctx); err != nil {
 		return err
 	}
-	a.sessions = a.store.Sessions()
 	a.started("store", func(context.Context) error { return a.store.Close() })
 	if a.redis, err = queue.Open(ctx, a.cfg.RedisURL, a.log); err != nil {
 		return err
@@ -178,8 +178,12 @@ func (a *App) wirePeople(secret []byte) (err error) {
 	}
 	a.groups = groups.NewService(a.store, a.store, attempts, time.Now)
 	a.audit = audit.NewService(audit.Options{Store: a.store, Retention: a.cfg.AuditRetention, Now: time.Now, Log: a.log})
-	a.live = live.NewHub(live.DefaultTiming, nil) // one server: SQLite is locked
-	a.notify = notify.New(notify.Options{Store: a.store.Notifications(), Groups: a.store, Live: a.live, Log: a.log})
+	var relay *live.Relay // none for one server alone
+	if !a.embedded() {
+		relay = live.NewRelay(a.redis.Client(), a.id, func() bool { return true }, a.log)
+	}
+	a.live = live.NewHub(live.DefaultTiming, relay)
+	a.notify = notify.New(notify.Options{Store: a.notifications, Groups: a.store, Live: a.live, Log: a.log})
 	return nil
 }
 
@@ -226,7 +230,7 @@ func (a *App) wireAPI() {
 		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live, Audit: a.audit, Notify: a.notify,
 		Installation: a.store, Cluster: a.store, Disconnect: a.control.disconnect,
 		Metrics: a.metrics, Devices: a.devices, WebhookKey: a.webhooks.Key,
-		OwnWorkers: workers.NewService(a.store.Sessions(), a.store, a.control.refreshNow),
+		OwnWorkers: workers.NewService(a.sessions, a.store, a.control.refreshNow),
 		Ready:      a.ready,
 		Behind:     func() time.Duration { return max(a.store.QueueDelay(), a.tasks.SubmitLag()) },
 	})
@@ -297,8 +301,12 @@ func (a *App) recordFirstAdmin(ctx context.Context) error {
 }
 
 // reviveSessions gives the sessions of the process before this one time to come
-// back: the data directory is locked, so all of them were its.
+// back: the data directory is locked, so all of them were its. Those of a database
+// that servers share are the sweep's.
 func (a *App) reviveSessions(ctx context.Context) error {
+	if !a.embedded() {
+		return nil
+	}
 	left, err := a.sessions.List(ctx, workers.Filter{States: []workers.State{workers.Connected, workers.Grace}})
 	if err != nil {
 		return err

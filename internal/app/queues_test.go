@@ -105,20 +105,20 @@ func TestDisconnectReachesThere(t *testing.T) {
 	here.must(t, ada.Access, "POST", "/groups", map[string]string{"name": "laboratory"}, nil)
 	ended := there.worker(t, here.token(t, ada, "worker").Secret)
 	mine := func(states ...workers.State) []workers.Session {
-		list, err := here.store.Sessions().List(t.Context(), workers.Filter{Owner: ada.User.ID, States: states})
+		list, err := here.sessions.List(t.Context(), workers.Filter{Owner: ada.User.ID, States: states})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return list
 	}
 	s := mine(workers.Connected)[0]
-	shaky, err := here.store.Sessions().Open(t.Context(), workers.Session{
+	shaky, err := here.sessions.Open(t.Context(), workers.Session{
 		ID: "00000000-0000-7000-8000-000000000001", Name: s.Name, Owner: s.Owner, Server: "gone", ConnectedAt: time.Now(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ok, err := here.store.Sessions().Part(t.Context(), shaky.ID, 1, time.Now().Add(time.Hour), time.Now(), true); !ok || err != nil {
+	if ok, err := here.sessions.Part(t.Context(), shaky.ID, 1, time.Now().Add(time.Hour), time.Now(), true); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	here.must(t, root.Access, "POST", "/admin/workers/"+s.Worker+"/disconnect", nil, nil)

@@ -52,7 +52,7 @@ func startServer(t *testing.T, db *sqlite.DB, redisURL string) *App {
 		t.Fatal(err)
 	}
 	a.started("listener", a.front.close)
-	a.store, a.sessions = db, db.Sessions()
+	a.use(db, db.Sessions(), db.Notifications())
 	if a.redis, err = queue.Open(ctx, redisURL, a.log); err != nil {
 		t.Fatal(err)
 	}

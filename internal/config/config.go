@@ -27,7 +27,7 @@ type Config struct {
 
 	DataDir    string `default:"./data" help:"Directory of the embedded database and the server's secret."`
 	RedisURL   string `help:"redis:// or rediss:// URL. Default: a Redis inside the process, for one server only."`
-	MongodbURI string `name:"mongodb-uri" help:"MongoDB instead of the embedded database (not supported yet)."`
+	MongodbURI string `name:"mongodb-uri" help:"mongodb:// or mongodb+srv:// URI with a database in its path, instead of the embedded database: for several servers, which then share --redis-url and --secret, too."`
 	Secret     string `help:"At least 32 characters that sign tokens, the same on every server. Default: made once and kept in the data directory."`
 
 	AdminUsername   string        `help:"First administrator, made at start while there is none. Default: a one-time setup link in the log."`
@@ -163,7 +163,9 @@ func (c Config) Validate() error {
 	}
 	bad(c.DataDir == "", "data-dir", "must not be empty")
 	bad(c.RedisURL != "" && !isURL(c.RedisURL, "redis", "rediss"), "redis-url", "is not a redis or rediss URL")
-	bad(c.MongodbURI != "", "mongodb-uri", "MongoDB is not supported yet; leave it out for the embedded database")
+	// Several hosts are no URL to Go: the store reads the rest.
+	mongo := strings.HasPrefix(c.MongodbURI, "mongodb://") || strings.HasPrefix(c.MongodbURI, "mongodb+srv://")
+	bad(c.MongodbURI != "" && !mongo, "mongodb-uri", "is not a mongodb or mongodb+srv URI")
 	bad(c.Secret != "" && len(c.Secret) < minSecret, "secret", "must have at least %d characters", minSecret)
 	errs = append(errs, c.validateAdmin()...)
 	for _, d := range []struct {

@@ -70,7 +70,7 @@ func TestWrongOnesAreNamed(t *testing.T) {
 		{"enum of a variable", nil, []string{"FIRMLIGHT_LOG_LEVEL=loud"}, []string{"log-level"}},
 		{"duration", nil, []string{"FIRMLIGHT_WORKER_PING=soon"}, []string{"worker-ping"}},
 		{"prefix", []string{"--trusted-proxies=10.0.0.1"}, nil, []string{"trusted-proxies"}},
-		{"mongodb", nil, []string{"FIRMLIGHT_MONGODB_URI=mongodb://x"}, []string{"FIRMLIGHT_MONGODB_URI", "not supported yet"}},
+		{"mongodb", nil, []string{"FIRMLIGHT_MONGODB_URI=http://x"}, []string{"FIRMLIGHT_MONGODB_URI", "mongodb+srv"}},
 		{"half an admin", []string{"--admin-username=ada"}, nil, []string{"--admin-email", "--admin-password"}},
 		{
 			"all at once",

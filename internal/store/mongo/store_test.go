@@ -1,24 +1,20 @@
 package mongo
 
 import (
-	"bufio"
 	"context"
 	"flag"
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"slices"
-	"strings"
-	"sync/atomic"
 	"testing"
 
-	"github.com/google/uuid"
 	"go.mongodb.org/mongo-driver/v2/event"
 
 	"github.com/firmlight/firmlight/internal/audit"
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/groups"
+	"github.com/firmlight/firmlight/internal/mongotest"
 	"github.com/firmlight/firmlight/internal/notify"
 	"github.com/firmlight/firmlight/internal/store/storetest"
 	devsync "github.com/firmlight/firmlight/internal/sync"
@@ -27,69 +23,41 @@ import (
 )
 
 var (
-	server  string // URI of the MongoDB of the tests, without a database
-	standIn bool   // it is FerretDB
+	server  *mongotest.Server
+	standIn bool // it is FerretDB
 )
 
-// TestMain runs the tests on the server that FIRMLIGHT_TEST_MONGODB_URI names,
-// else on a FerretDB of their own (tools/ferretdb, built by `make setup`).
+// TestMain runs the tests on one server.
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	if server = os.Getenv("FIRMLIGHT_TEST_MONGODB_URI"); server != "" {
-		return m.Run()
+	var err error
+	if server, err = mongotest.Start(); err == nil && server.StandIn {
+		standIn = true
+		err = flag.Set("rapid.checks", "15")
 	}
-	standIn = true
-	if err := flag.Set("rapid.checks", "15"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	cmd := exec.Command("../../../.tools/bin/ferretdb")
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "no FerretDB, run `make setup`:", err)
+	failed := m.Run()
+	if err := server.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer func() { // it ends with its input
-		in.Close()
-		if err := cmd.Wait(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
-	}()
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "FerretDB did not start:", err)
-		return 1
-	}
-	server = strings.TrimSpace(line)
-	return m.Run()
+	return failed
 }
-
-var databases atomic.Int64
 
 // openTest opens a database of the test's own, which goes with it.
 func openTest(tb testing.TB) *DB { return openMonitored(tb, nil) }
 
 func openMonitored(tb testing.TB, monitor *event.CommandMonitor) *DB {
 	tb.Helper()
-	// A server may have a path and a query already: the database comes between.
-	host, query, _ := strings.Cut(server, "?")
-	name := fmt.Sprintf("firmlight_test_%s_%d", uuid.NewString()[:8], databases.Add(1))
-	uri := strings.TrimSuffix(host, "/") + "/" + name + "?timeoutMS=60000&" + query // FerretDB is slow at times
 	some := indexes
 	if standIn { // it would keep the others without ever using them
 		some = slices.DeleteFunc(slices.Clone(indexes), func(i index) bool { return !i.unique })
 	}
-	db, err := open(context.Background(), uri, slog.New(slog.DiscardHandler), some, monitor)
+	db, err := open(context.Background(), server.Database(), slog.New(slog.DiscardHandler), some, monitor)
 	if err != nil {
 		tb.Fatal(err)
 	}
