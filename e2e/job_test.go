@@ -19,7 +19,14 @@ func TestMainJob(t *testing.T) {
 		for i := range 3 {
 			c.worker(fmt.Sprint("w", i), 2)
 		}
-		c.connected(3)
+		c.mainJobs()
+	})
+}
+
+// mainJobs runs each way to submit, for three workers.
+func (c *cluster) mainJobs() {
+	c.connected(3)
+	c.t.(*testing.T).Run("jobs", func(t *testing.T) {
 		numbers := make([]float64, 1000)
 		for i := range numbers {
 			numbers[i] = float64(i)

@@ -109,15 +109,31 @@ func (i index) fields() D {
 	return d
 }
 
-// createIndexes makes those that are not there.
+// createIndexes makes those that are not there. (FerretDB breaks off when it is
+// asked for others along with some that are.)
 func (db *DB) createIndexes(ctx context.Context, some []index) error {
-	byCollection := make(map[string][]mongo.IndexModel)
+	missing := make(map[string][]mongo.IndexModel)
+	there := make(map[string]map[string]bool)
 	for _, i := range some {
-		byCollection[i.collection] = append(byCollection[i.collection], mongo.IndexModel{
-			Keys: i.fields(), Options: options.Index().SetName(i.name()).SetUnique(i.unique),
-		})
+		names := there[i.collection]
+		if names == nil {
+			specs, err := db.in(i.collection).Indexes().ListSpecifications(ctx)
+			if err != nil {
+				return fail(err)
+			}
+			names = make(map[string]bool)
+			for _, s := range specs {
+				names[s.Name] = true
+			}
+			there[i.collection] = names
+		}
+		if !names[i.name()] {
+			missing[i.collection] = append(missing[i.collection], mongo.IndexModel{
+				Keys: i.fields(), Options: options.Index().SetName(i.name()).SetUnique(i.unique),
+			})
+		}
 	}
-	for c, models := range byCollection {
+	for c, models := range missing {
 		if _, err := db.in(c).Indexes().CreateMany(ctx, models); err != nil {
 			return fail(err)
 		}

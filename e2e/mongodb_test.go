@@ -1,0 +1,60 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/firmlight/firmlight/e2e/kit"
+	"github.com/firmlight/firmlight/internal/mongotest"
+	"github.com/firmlight/firmlight/internal/redistest"
+)
+
+// TestMongoDB: two servers on one MongoDB and one Redis share their work; when one
+// of them is killed the other one ends what it had.
+func TestMongoDB(t *testing.T) {
+	mongodb, err := mongotest.Start()
+	must(t, err)
+	t.Cleanup(func() { must(t, mongodb.Stop()) })
+	redis, _ := redistest.Start(t)
+	env := []string{
+		"FIRMLIGHT_MONGODB_URI=" + mongodb.Database(), "FIRMLIGHT_REDIS_URL=" + redis, "FIRMLIGHT_SECRET=" + strings.Repeat("s", 32),
+	}
+	c := start(t, env...)
+	second, err := kit.StartServer(bins.Server, t.TempDir(), env, nil)
+	must(t, err)
+	t.Cleanup(func() {
+		second.Kill()
+		if t.Failed() {
+			t.Logf("end of the second server's output:\n%s", second.Output())
+		}
+	})
+	c.worker("here", 2)
+	c.worker("here too", 2)
+	there, err := kit.StartWorker(bins.Worker, second.URL, c.token, "there", 2, nil, nil)
+	must(t, err)
+	t.Cleanup(there.Kill)
+	c.mainJobs()
+
+	var ids []string
+	for i := range 6 {
+		task := c.submit(map[string]any{"kind": "sleep", "title": fmt.Sprint("sleep ", i), "input": map[string]int{"ms": 2000}})
+		ids = append(ids, task.ID)
+	}
+	for _, id := range ids { // six slots: two of them there
+		c.working(id)
+	}
+	second.Kill()
+	began := time.Now()
+	moved := 0
+	for _, id := range ids {
+		if c.wait(id, "succeeded").Attempt > 1 {
+			moved++
+		}
+	}
+	if moved != 2 {
+		t.Errorf("%d tasks were moved from the server that was killed, want 2", moved)
+	}
+	t.Logf("all done %s after the server was killed", time.Since(began).Round(100*time.Millisecond))
+}
