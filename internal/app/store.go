@@ -37,6 +37,9 @@ type store interface {
 	QueueDelay() time.Duration
 	// Writes counts commits, and the operations in them.
 	Writes() (commits, operations int64)
+	// Observe has the functions told how long reads and commits take, and how many
+	// events of devices one has.
+	Observe(read, commit func(time.Duration), events func(int))
 	Close() error
 }
 

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -39,7 +38,7 @@ type DB struct {
 	db     *mongo.Database
 	log    *slog.Logger
 	counts queueCounts
-	writes *atomic.Int64 // commands that changed something, or might have
+	probe  *probe
 }
 
 // Open connects to the database that the URI names in its path, and makes the
@@ -54,17 +53,17 @@ func open(ctx context.Context, uri string, logger *slog.Logger, some []index, mo
 	if err != nil {
 		return nil, err
 	}
-	writes := new(atomic.Int64)
+	p := new(probe)
 	opts := options.Client().
 		SetTimeout(operationTimeout).SetServerSelectionTimeout(selectionTimeout).SetMaxPoolSize(maxConnections).
 		SetRetryWrites(true).SetRetryReads(true).SetWriteConcern(writeconcern.Majority()).SetReadConcern(readconcern.Majority()).
-		SetAppName("firmlight").SetRegistry(registry()).SetMonitor(monitored(writes, monitor)).
+		SetAppName("firmlight").SetRegistry(registry()).SetMonitor(p.monitor(monitor)).
 		SetBSONOptions(&options.BSONOptions{UseJSONStructTags: true}).ApplyURI(uri)
 	client, err := mongo.Connect(opts)
 	if err != nil {
 		return nil, fmt.Errorf("mongodb: %w", err)
 	}
-	db := &DB{client: client, db: client.Database(name), log: logger, writes: writes}
+	db := &DB{client: client, db: client.Database(name), log: logger, probe: p}
 	if err := db.createIndexes(ctx, some); err != nil {
 		return nil, errors.Join(fmt.Errorf("indexes of %s: %w", name, err), db.Close())
 	}
@@ -96,23 +95,6 @@ func (db *DB) Close() error {
 
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return fail(db.client.Ping(ctx, nil)) }
-
-// monitored counts writes, and passes what started on.
-func monitored(writes *atomic.Int64, also *event.CommandMonitor) *event.CommandMonitor {
-	m := &event.CommandMonitor{Succeeded: func(_ context.Context, e *event.CommandSucceededEvent) {
-		switch e.CommandName {
-		case "insert", "update", "delete", "findAndModify":
-			writes.Add(1)
-		}
-	}}
-	if also != nil {
-		m.Started = also.Started
-	}
-	return m
-}
-
-// Writes returns how many commands wrote something; each is a commit of its own.
-func (db *DB) Writes() (commits, operations int64) { return db.writes.Load(), db.writes.Load() }
 
 // QueueDelay is how long writes wait before they are tried: nothing here does.
 func (db *DB) QueueDelay() time.Duration { return 0 }

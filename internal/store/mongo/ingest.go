@@ -54,6 +54,7 @@ func (db *DB) appendSome(ctx context.Context, group string, events []devsync.Eve
 	if err != nil {
 		return nil, err
 	}
+	db.probe.eventsWritten(len(docs) - len(there))
 	if err := db.firstOf(ctx, group, events, there, out); err != nil {
 		return nil, err
 	}
