@@ -73,10 +73,13 @@ test-long: ## everything, with the tests that take minutes (build tag long)
 	go test -race -timeout 60m -count 1 -tags long ./...
 
 .PHONY: lint
-lint: $(GOLANGCI) $(NODE) ## Go, shell, YAML, and does the script of bench parse?
+lint: $(GOLANGCI) $(NODE) ## Go, shell, YAML, what is in deploy, and does the script of bench parse?
 	$(GOLANGCI) run ./...
 	node --check bench/peers/load.js
 	shellcheck $$($(SHELLS))
+	PATH=$$PATH:/usr/sbin haproxy -c -q -f deploy/haproxy/haproxy.cfg
+	@units=$$(mktemp -d); trap 'rm -r "$$units"' EXIT; for f in deploy/systemd/*; do \
+		sed 's|^ExecStart=.*|ExecStart=/bin/true|' $$f > $$units/$${f##*/}; done; systemd-analyze verify --man=no $$units/*
 	@for f in $$(git ls-files '*.yml' '*.yaml'); do \
 		tools/node_modules/.bin/yaml valid --merge < $$f || { echo "$$f is not valid YAML"; exit 1; }; done
 
