@@ -26,6 +26,10 @@ type hourDoc struct {
 	Dropping []string `bson:"dropping"`
 }
 
+func hourKey(group, device string, hour time.Time) string {
+	return deviceKey(group, device) + sep + strconv.FormatInt(ms(hour), 10)
+}
+
 func (db *DB) hours() *mongo.Collection { return db.in("device_hours") }
 
 // sumKey is what events that are added up have in common.
@@ -120,7 +124,7 @@ func (db *DB) DropEvents(ctx context.Context, t time.Time) (more bool, err error
 		return false, err
 	}
 	first := &oldest[0]
-	key := deviceKey(first.Group, first.Device) + sep + strconv.FormatInt(ms(first.Hour), 10)
+	key := hourKey(first.Group, first.Device, first.Hour)
 	h, err := findOne[hourDoc](ctx, db.hours(), nil, D{is("_id", key)})
 	if err != nil {
 		return false, err
