@@ -65,6 +65,9 @@ func (d *deviceDoc) note(e devsync.Event) (recount bool) {
 
 func (db *DB) devices() *mongo.Collection { return db.in("devices") }
 
+// shown leaves out what only counting needs.
+var shown = D{is("applied", 0), is("effects", 0)}
+
 // readDevice returns ErrNoDevice.
 func (db *DB) readDevice(ctx context.Context, group, id string) (*deviceDoc, error) {
 	d, err := findOne[deviceDoc](ctx, db.devices(), devsync.ErrNoDevice, D{is("_id", deviceKey(group, id))})
@@ -109,7 +112,8 @@ func (db *DB) Devices(ctx context.Context, q devsync.DeviceQuery) ([]devsync.Dev
 	if len(q.States) > 0 {
 		filter = append(filter, op("state", "$in", q.States))
 	}
-	docs, err := find[deviceDoc](ctx, db.devices(), filter, options.Find().SetSort(D{is("id", 1)}).SetLimit(int64(q.Limit)))
+	docs, err := find[deviceDoc](ctx, db.devices(), filter,
+		options.Find().SetProjection(shown).SetSort(D{is("id", 1)}).SetLimit(int64(q.Limit)))
 	var found []devsync.Device
 	for i := range docs {
 		found = append(found, docs[i].device())
@@ -173,7 +177,7 @@ func (db *DB) takeDevice(ctx context.Context, group, id string) (*deviceDoc, err
 // Failing implements devsync.Store.
 func (db *DB) Failing(ctx context.Context, q devsync.FailingQuery) ([]devsync.Failing, error) {
 	filter := D{op("group_id", "$in", list(q.Groups)), is("state", devsync.Active), op("last_failure.at", "$gte", q.From)}
-	opts := options.Find()
+	opts := options.Find().SetProjection(shown)
 	if q.Streak > 0 {
 		filter = append(filter, op("streak", "$gte", q.Streak))
 		opts = opts.SetSort(D{is("streak", -1), is("id", 1)}).SetLimit(int64(q.Limit))

@@ -13,19 +13,17 @@ import (
 )
 
 // fail turns an error of the driver into what callers get: a fault of kind
-// Unavailable where the database cannot be used just now; faults and the ends of
-// contexts as they are; the rest wrapped.
+// Unavailable where the database cannot be used just now, or took too long; faults
+// and cancelled calls as they are; the rest wrapped.
 func fail(err error) error {
 	var f *fault.Error
 	switch {
-	case err == nil, errors.As(err, &f):
+	case err == nil, errors.As(err, &f), errors.Is(err, context.Canceled):
 		return err
 	case away(err):
 		f = fault.Wrap(err, fault.Unavailable, "store_unavailable", "The store does not answer.")
 		f.RetryAfter = time.Second
 		return f
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return err
 	default:
 		return fmt.Errorf("mongodb: %w", err)
 	}
@@ -33,7 +31,7 @@ func fail(err error) error {
 
 // away reports whether the database, not the operation, is the trouble.
 func away(err error) bool {
-	if errors.Is(err, mongo.ErrClientDisconnected) || mongo.IsNetworkError(err) || mongo.IsTimeout(err) && !errors.Is(err, context.Canceled) {
+	if errors.Is(err, mongo.ErrClientDisconnected) || mongo.IsNetworkError(err) || mongo.IsTimeout(err) {
 		return true
 	}
 	var selection topology.ServerSelectionError
