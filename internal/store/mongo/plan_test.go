@@ -207,12 +207,12 @@ func (r *recorder) check(tb testing.TB, db *DB) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, command := range r.shapes {
-		name := keys(command)[0]
-		for _, s := range statements(name, command) {
+		all := statements(keys(command)[0], command)
+		for _, s := range all {
 			if !served(s) {
 				tb.Errorf("no index serves: %s", s)
 			}
-			if !standIn && !slices.Contains(small, s.collection) {
+			if !standIn && !slices.Contains(small, s.collection) && len(all) == 1 { // of many at once there is no plan
 				wantIndex(tb, db, command, s)
 			}
 		}
