@@ -42,6 +42,27 @@ func testPayloads(f *fixture) {
 	}
 }
 
+// testOutputRace: of many results at once the output that is kept is that of the
+// one which was accepted.
+func testOutputRace(f *fixture) {
+	for range 5 {
+		t := f.claim(f.insert(), "s")
+		outputs := make([]string, 8)
+		f.equal("results accepted", f.together(len(outputs), func(i int) (bool, error) {
+			_, ok, err := f.Tasks.Apply(f.ctx, tasks.Succeed(t, []byte(strconv.Itoa(i)), f.now))
+			if ok {
+				outputs[i] = "accepted"
+			}
+			return ok, err
+		}), 1)
+		out, err := f.Payloads.Output(f.ctx, t.ID)
+		f.ok(err)
+		if i, err := strconv.Atoi(string(out)); err != nil || outputs[i] != "accepted" {
+			f.Errorf("output %q is not that of the accepted result: %q", out, outputs)
+		}
+	}
+}
+
 func testOutputs(f *fixture) {
 	const parts = 40
 	for i := parts - 1; i >= 0; i-- {

@@ -144,6 +144,33 @@ func testRemoveWorker(f *fixture) {
 	}
 }
 
+// testRemoveRace: a worker that connects while it is removed is known afterwards,
+// under the id that its session has.
+func testRemoveRace(f *fixture) {
+	for range 10 {
+		old := f.open()
+		f.equal("lose", f.lose(old.ID, 1, time.Time{}), true)
+		f.together(4, func(i int) (bool, error) {
+			if i%2 == 0 {
+				err := f.Roster.RemoveWorker(f.ctx, "ada", old.Worker)
+				if errors.Is(err, workers.ErrNoWorker) || errors.Is(err, workers.ErrWorkerConnected) {
+					err = nil
+				}
+				return true, err
+			}
+			_, err := f.Sessions.Open(f.ctx, f.newSession())
+			return true, err
+		})
+		open, err := f.Sessions.List(f.ctx, workers.Filter{States: []workers.State{workers.Connected}})
+		f.ok(err)
+		f.equal("sessions", len(open), 2)
+		for _, s := range open {
+			f.equal("their worker", f.worker(s.Worker).Name, "box")
+			f.equal("lose", f.lose(s.ID, 1, time.Time{}), true)
+		}
+	}
+}
+
 // ranOn ends a task that a worker ran for a second until ended.
 func (f *fixture) ranOn(worker string, ended time.Time, group, by string) {
 	f.Helper()
