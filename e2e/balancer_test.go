@@ -142,6 +142,38 @@ func TestBehindBalancer(t *testing.T) {
 	must(t, <-told)
 }
 
+// TestBalancerOfTwo: while one of two servers is killed and comes back, nobody who
+// asks the balancer notices, and the tasks of its workers are done.
+func TestBalancerOfTwo(t *testing.T) {
+	first, second := startTwo(t)
+	c := first.through(startBalancer(t, first.Server.URL, second.URL))
+	for i := range 4 { // by turns: each server has some
+		c.worker(fmt.Sprint("w", i), 1)
+	}
+	c.connected(4)
+	var ids []string
+	sleep := func(ms int) {
+		ids = append(ids, c.submit(map[string]any{"kind": "sleep", "input": map[string]int{"ms": ms}}).ID)
+	}
+	for range 4 {
+		sleep(2000)
+	}
+	for _, id := range ids {
+		c.running(id)
+	}
+	second.Kill()
+	for range 20 { // each of them would fail the test
+		sleep(1)
+	}
+	must(t, second.Restart())
+	for range 4 {
+		sleep(1)
+	}
+	for _, id := range ids {
+		c.wait(id, "succeeded")
+	}
+}
+
 // TestForwardedAddress: the address of a client is what the balancer says it is,
 // and nobody else is believed.
 func TestForwardedAddress(t *testing.T) {

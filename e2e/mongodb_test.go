@@ -11,9 +11,9 @@ import (
 	"github.com/firmlight/firmlight/internal/redistest"
 )
 
-// TestMongoDB: two servers on one MongoDB and one Redis share their work; when one
-// of them is killed the other one ends what it had.
-func TestMongoDB(t *testing.T) {
+// startTwo runs two servers on one MongoDB and one Redis.
+func startTwo(t *testing.T) (c *cluster, second *kit.Server) {
+	t.Helper()
 	mongodb, err := mongotest.Start()
 	must(t, err)
 	t.Cleanup(func() { must(t, mongodb.Stop()) })
@@ -21,8 +21,8 @@ func TestMongoDB(t *testing.T) {
 	env := []string{
 		"FIRMLIGHT_MONGODB_URI=" + mongodb.Database(), "FIRMLIGHT_REDIS_URL=" + redis, "FIRMLIGHT_SECRET=" + strings.Repeat("s", 32),
 	}
-	c := start(t, env...)
-	second, err := kit.StartServer(bins.Server, t.TempDir(), env, nil)
+	c = start(t, env...)
+	second, err = kit.StartServer(bins.Server, t.TempDir(), env, nil)
 	must(t, err)
 	t.Cleanup(func() {
 		second.Kill()
@@ -30,6 +30,13 @@ func TestMongoDB(t *testing.T) {
 			t.Logf("end of the second server's output:\n%s", second.Output())
 		}
 	})
+	return c, second
+}
+
+// TestMongoDB: two servers on one MongoDB and one Redis share their work; when one
+// of them is killed the other one ends what it had.
+func TestMongoDB(t *testing.T) {
+	c, second := startTwo(t)
 	c.worker("here", 2)
 	c.worker("here too", 2)
 	there, err := kit.StartWorker(bins.Worker, second.URL, c.token, "there", 2, nil, nil)
