@@ -57,7 +57,7 @@ test: ## everything that has to pass, cheapest first, stopping at the first fail
 
 # SQLite, C translated into Go, takes three times as long under the race detector,
 # which has nothing to find in it: what is called from our code is in other packages.
-test-unit test-e2e test-long: export GOFLAGS += \
+test-unit test-e2e test-long test-cluster: export GOFLAGS += \
 	-gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/libc=-race=false
 
 .PHONY: test-unit
@@ -71,6 +71,10 @@ test-e2e: ## real processes, killed and restarted
 .PHONY: test-long
 test-long: ## everything, with the tests that take minutes (build tag long)
 	go test -race -timeout 60m -count 1 -tags long ./...
+
+.PHONY: test-cluster
+test-cluster: ## three servers, of which any is killed or stopped at random, for five minutes (FIRMLIGHT_TEST_SEED repeats a run)
+	go test -race -timeout 30m -count 1 -v -tags long -run 'TestCluster' ./e2e
 
 .PHONY: lint
 lint: $(GOLANGCI) $(NODE) ## Go, shell, YAML, what is in deploy, and does the script of bench parse?

@@ -55,7 +55,6 @@ func start(t testing.TB, env ...string) *cluster {
 
 func startBinary(t testing.TB, server string, env ...string) *cluster {
 	t.Helper()
-	ctx := t.Context()
 	s, err := kit.StartServer(server, t.TempDir(), env, nil)
 	must(t, err)
 	t.Cleanup(func() {
@@ -66,6 +65,13 @@ func startBinary(t testing.TB, server string, env ...string) *cluster {
 			t.Logf("end of the server's output:\n%s", s.Output())
 		}
 	})
+	return introduce(t, s)
+}
+
+// introduce makes a user, a group and a worker token.
+func introduce(t testing.TB, s *kit.Server) *cluster {
+	t.Helper()
+	ctx := t.Context()
 	c, err := kit.Register(ctx, s.URL, "ada", "a long password")
 	must(t, err)
 	cl := &cluster{Server: s, Client: c, t: t}

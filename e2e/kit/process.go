@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -31,8 +32,8 @@ func Build(ctx context.Context, dir string, race bool) (Binaries, error) {
 }
 
 // BuildPackage compiles one main package of this module, named by its folder.
-func BuildPackage(ctx context.Context, pkg, out string, race bool) error {
-	args := []string{"build", "-o", out}
+func BuildPackage(ctx context.Context, pkg, out string, race bool, tags ...string) error {
+	args := []string{"build", "-o", out, "-tags", strings.Join(tags, ",")}
 	if race {
 		args = append(args, "-race")
 	}

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -46,10 +47,28 @@ func work(ctx context.Context, task *worker.Task) (any, error) {
 	if err := task.Decode(&in); err != nil {
 		return nil, err
 	}
+	if err := note(task); err != nil {
+		return nil, err
+	}
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-time.After(time.Duration(in.MS) * time.Millisecond):
 		return map[string]any{"attempt": task.Attempt, "pid": os.Getpid()}, nil
 	}
+}
+
+// note writes a line about an attempt that begins here into the file LEDGER, if
+// there is one, which workers share.
+func note(task *worker.Task) error {
+	name := os.Getenv("LEDGER")
+	if name == "" {
+		return nil
+	}
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "%s/%d %d\n", task.ID, task.Attempt, os.Getpid())
+	return errors.Join(err, f.Close())
 }

@@ -47,7 +47,7 @@ func (c *consumer) refill(ctx context.Context) {
 // refillQueue puts back what the store holds and the queue lacks, under the lock
 // that lets one server do it at a time.
 func (c *consumer) refillQueue(ctx context.Context, pr tasks.Priority, s queue.State) error {
-	dry := s.Len == 0 && !s.Paused
+	dry := s.Len == 0 && !s.Paused && refills
 	if !dry && !(s.Overflow && c.queue.Low(s)) {
 		return nil
 	}

@@ -67,7 +67,7 @@ func (s *Service) TakeBack(ctx context.Context, t Task, l Loss) error { return s
 func (s *Service) Result(ctx context.Context, own Task, r protocol.Result) (protocol.Ack, error) {
 	at := now()
 	_, ok, err := s.decide(ctx, own, func(t Task) (Transition, bool) {
-		if t.Status != Running || t.Attempt != own.Attempt || t.Session != own.Session {
+		if !runs(t, own.Session, own.Attempt) {
 			return Transition{}, false
 		}
 		switch r.Status {
@@ -103,7 +103,7 @@ func (s *Service) StrayResult(ctx context.Context, session string, r protocol.Re
 	if err != nil {
 		return protocol.Ack{}, err
 	}
-	if t.Status == Running && t.Attempt == r.Attempt && t.Session == session {
+	if runs(t, session, r.Attempt) {
 		return s.Result(ctx, t, r)
 	}
 	history, err := s.Payloads.History(ctx, t.ID)

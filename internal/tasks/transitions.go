@@ -65,8 +65,16 @@ func Claim(id string, attempt int, o Owner, timeout time.Duration, now time.Time
 	}
 }
 
+// runs reports whether t, as it was read, is an attempt of session under way.
+func runs(t Task, session string, attempt int) bool {
+	return t.Status == Running && (t.Session == session && t.Attempt == attempt || !fenced)
+}
+
 // owned holds while attempt n of t's session runs.
 func owned(t Task) Where {
+	if !fenced {
+		return Where{Eq(ColStatus, Running)}
+	}
 	return Where{Eq(ColStatus, Running), Eq(ColAttempt, t.Attempt), Eq(ColSession, t.Session)}
 }
 

@@ -1,0 +1,84 @@
+//go:build long
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/firmlight/firmlight/e2e/kit"
+)
+
+// clusterTime is how long TestCluster lets things go wrong.
+const clusterTime = 5 * time.Minute
+
+// TestClusterFindsFaults: what TestCluster looks at is wrong on servers that were
+// built without the fence, or without refill.
+func TestClusterFindsFaults(t *testing.T) {
+	for _, tt := range []struct {
+		tag, finds string
+		fault      func(ctx context.Context, m *many)
+	}{
+		{"unfenced", "is the newest", func(ctx context.Context, m *many) {
+			late := newOutsider(t, m.cluster, "work")
+			for range 5 { // a worker that leaves with a task, and then answers it
+				w := late.connect(nil)
+				a := w.expect("assign")
+				w.leave(1000)
+				again := late.connect(msg{"slots": 0})
+				again.answer(a, msg{"status": "succeeded", "output": msg{"attempt": a["attempt"]}})
+				again.leave(1000)
+			}
+		}},
+		{"unfilled", "did not end", func(ctx context.Context, m *many) {
+			pause(ctx, 5*time.Second)
+			m.flush(ctx)
+		}},
+	} {
+		t.Run(tt.tag, func(t *testing.T) {
+			server := filepath.Join(t.TempDir(), "server")
+			must(t, kit.BuildPackage(t.Context(), "cmd/server", server, false, tt.tag))
+			m := startCluster(t, server, 1)
+			var over atomic.Bool
+			var load sync.WaitGroup
+			load.Go(func() { m.load(t.Context(), over.Load) })
+			tt.fault(t.Context(), m)
+			over.Store(true)
+			load.Wait()
+			found := &recorder{TB: t}
+			m.t = found
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			var looks sync.WaitGroup
+			looks.Go(func() { m.verify(ctx) })
+			looks.Wait()
+			if all := strings.Join(found.errors, "\n"); !strings.Contains(all, tt.finds) {
+				t.Errorf("nothing like %q was found: %s", tt.finds, all)
+			}
+		})
+	}
+}
+
+// recorder keeps the errors of a check that has to fail.
+type recorder struct {
+	testing.TB
+	errors []string
+}
+
+func (r *recorder) Error(args ...any) { r.errors = append(r.errors, fmt.Sprint(args...)) }
+
+func (r *recorder) Errorf(format string, args ...any) { r.Error(fmt.Sprintf(format, args...)) }
+
+func (r *recorder) Fatal(args ...any) {
+	r.Error(args...)
+	runtime.Goexit()
+}
+
+func (r *recorder) Fatalf(format string, args ...any) { r.Fatal(fmt.Sprintf(format, args...)) }
