@@ -29,7 +29,7 @@ const (
 func TestFaults(t *testing.T) {
 	redisURL, redis := redistest.Start(t)
 	f := &faults{
-		cluster: start(t, "FIRMLIGHT_REDIS_URL="+redisURL), redis: redis, batch: 50, backlog: faultBacklog, length: 10, busy: true,
+		cluster: start(t, "FIRMLIGHT_REDIS_URL="+redisURL), redis: redis, batch: 50, backlog: faultBacklog, length: 10, busy: true, exact: true,
 		workers: map[string]*kit.Process{}, rnd: rand.New(rand.NewPCG(7, 7)),
 	}
 	for i := range faultWorkers {
@@ -54,6 +54,7 @@ type faults struct {
 	backlog  int  // tasks that always wait
 	length   int  // of a task: 20 to 80 times as many ms
 	busy     bool // every worker always has something to do
+	exact    bool // statistics are written with what they count: not on MongoDB
 	rnd      *rand.Rand
 	workers  map[string]*kit.Process
 	killings []killing
@@ -272,13 +273,13 @@ func (f *faults) history(ctx context.Context, id string, lost map[int][]time.Dur
 	return late
 }
 
-// statsMatch compares the statistics, which count ends in the same write, with
-// the number of tasks: a task that ended twice would count twice.
+// statsMatch compares the statistics with the number of tasks: a task that ended
+// twice would count twice.
 func (f *faults) statsMatch(ctx context.Context) {
 	var got struct{ Counts map[string]int }
 	must(f.t, f.Do(ctx, "GET", "/groups/"+f.group+"/stats?window=24h", nil, &got))
-	if got.Counts["succeeded"] != len(f.accepted) {
-		f.t.Errorf("statistics count %d succeeded tasks, want %d", got.Counts["succeeded"], len(f.accepted))
+	if n := got.Counts["succeeded"]; n > len(f.accepted) || n < len(f.accepted) && f.exact {
+		f.t.Errorf("statistics count %d succeeded tasks, want %d", n, len(f.accepted))
 	}
 }
 
