@@ -135,6 +135,9 @@ func (l *loader) round(ctx context.Context, t *target, q load) (loadResult, erro
 
 // startOurs runs the server with a device token as a target.
 func (b *bench) startOurs(ctx context.Context) (*rig, *target, error) {
+	if err := b.preparePeers(ctx); err != nil {
+		return nil, nil, err
+	}
 	r, err := b.start(ctx, inProcess)
 	if err != nil {
 		return nil, nil, err
@@ -176,9 +179,6 @@ func (l *loader) checkKept(ctx context.Context, r *rig, t *target, connections i
 
 // events is P1: one event a request, ours and the peers in turn.
 func (b *bench) events(ctx context.Context) ([]row, error) {
-	if err := b.preparePeers(ctx); err != nil {
-		return nil, err
-	}
 	r, ours, err := b.startOurs(ctx)
 	if err != nil {
 		return nil, err
@@ -258,9 +258,6 @@ func (t *target) costs() string {
 
 // eventBatches is P2.
 func (b *bench) eventBatches(ctx context.Context) ([]row, error) {
-	if err := b.preparePeers(ctx); err != nil {
-		return nil, err
-	}
 	r, ours, err := b.startOurs(ctx)
 	if err != nil {
 		return nil, err

@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"github.com/firmlight/firmlight/e2e/kit"
-	"github.com/firmlight/firmlight/internal/mongotest"
-	"github.com/firmlight/firmlight/internal/redistest"
 )
 
 const (
@@ -62,25 +60,11 @@ type many struct {
 
 func startCluster(t *testing.T, server string, seed uint64) *many {
 	t.Helper()
-	store, err := mongotest.Start()
-	must(t, err)
-	t.Cleanup(func() { must(t, store.Stop()) })
-	redisURL, redis := redistest.Start(t)
-	env := []string{
-		"FIRMLIGHT_MONGODB_URI=" + store.Database(), "FIRMLIGHT_REDIS_URL=" + redisURL,
-		"FIRMLIGHT_SECRET=" + strings.Repeat("shared", 8),
-	}
+	env, redis := shared(t)
 	m := &many{ledger: t.TempDir() + "/ledger"}
 	var behind []string
 	for range clusterServers {
-		s, err := kit.StartServer(server, t.TempDir(), env, nil)
-		must(t, err)
-		t.Cleanup(func() {
-			s.Kill()
-			if t.Failed() {
-				t.Logf("end of a server's output:\n%s", s.Output())
-			}
-		})
+		s := startMember(t, server, env)
 		m.servers = append(m.servers, s)
 		behind = append(behind, s.URL)
 	}

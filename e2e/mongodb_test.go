@@ -14,23 +14,34 @@ import (
 // startTwo runs two servers on one MongoDB and one Redis.
 func startTwo(t *testing.T) (c *cluster, second *kit.Server) {
 	t.Helper()
+	env, _ := shared(t)
+	return start(t, env...), startMember(t, bins.Server, env)
+}
+
+// shared starts what several servers share.
+func shared(t *testing.T) (env []string, redis *redistest.Server) {
+	t.Helper()
 	mongodb, err := mongotest.Start()
 	must(t, err)
 	t.Cleanup(func() { must(t, mongodb.Stop()) })
-	redis, _ := redistest.Start(t)
-	env := []string{
-		"FIRMLIGHT_MONGODB_URI=" + mongodb.Database(), "FIRMLIGHT_REDIS_URL=" + redis, "FIRMLIGHT_SECRET=" + strings.Repeat("s", 32),
-	}
-	c = start(t, env...)
-	second, err = kit.StartServer(bins.Server, t.TempDir(), env, nil)
+	url, redis := redistest.Start(t)
+	return []string{
+		"FIRMLIGHT_MONGODB_URI=" + mongodb.Database(), "FIRMLIGHT_REDIS_URL=" + url, "FIRMLIGHT_SECRET=" + strings.Repeat("s", 32),
+	}, redis
+}
+
+// startMember runs one of several servers.
+func startMember(t *testing.T, bin string, env []string) *kit.Server {
+	t.Helper()
+	s, err := kit.StartServer(bin, t.TempDir(), env, nil)
 	must(t, err)
 	t.Cleanup(func() {
-		second.Kill()
+		s.Kill()
 		if t.Failed() {
-			t.Logf("end of the second server's output:\n%s", second.Output())
+			t.Logf("end of a server's output:\n%s", s.Output())
 		}
 	})
-	return c, second
+	return s
 }
 
 // TestMongoDB: two servers on one MongoDB and one Redis share their work; when one

@@ -74,6 +74,13 @@ func Wrap(cause error, kind Kind, code, detail string, args ...any) *Error {
 	return e
 }
 
+// Away is an Unavailable of what may be back in a second.
+func Away(cause error, code, detail string, args ...any) *Error {
+	e := Wrap(cause, Unavailable, code, detail, args...)
+	e.RetryAfter = time.Second
+	return e
+}
+
 // InvalidField is the fault for one wrong field.
 func InvalidField(field, message string, args ...any) *Error {
 	if len(args) > 0 {

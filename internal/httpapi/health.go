@@ -53,9 +53,7 @@ func (a *API) alive(context.Context, *struct{}) (*healthAnswer, error) {
 
 // NotReady is the answer of /readyz where somebody does not answer.
 func NotReady(who string, cause error) error {
-	f := fault.Wrap(cause, fault.Unavailable, "not_ready", "%s does not answer.", who)
-	f.RetryAfter = time.Second
-	return f
+	return fault.Away(cause, "not_ready", "%s does not answer.", who)
 }
 
 func (a *API) ready(ctx context.Context, _ *struct{}) (*healthAnswer, error) {

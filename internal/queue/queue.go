@@ -20,8 +20,6 @@ const (
 	RedisWindow    = 100_000
 )
 
-var errAway = fault.New(fault.Unavailable, "queue_unavailable", "Redis does not answer.")
-
 // Queue implements tasks.Queue. It is safe for concurrent use.
 type Queue struct {
 	// Window is how many entries one queue holds at most. New sets it; change it
@@ -93,7 +91,7 @@ func (q *Queue) Push(ctx context.Context, ts ...tasks.Ticket) error {
 	for len(ts) > 0 {
 		n := min(len(ts), portion)
 		if err := q.pushPortion(ctx, ts[:n]); err != nil {
-			return fault.Wrap(err, errAway.Kind, errAway.Code, errAway.Detail)
+			return fault.Away(err, "queue_unavailable", "Redis does not answer.")
 		}
 		ts = ts[n:]
 	}

@@ -78,6 +78,20 @@ type Change struct {
 	State *State
 }
 
+// Over returns what these become by the change.
+func (c Change) Over(name string, tags []string, state State) (string, []string, State) {
+	if c.Name != nil {
+		name = *c.Name
+	}
+	if c.Tags != nil {
+		tags = *c.Tags
+	}
+	if c.State != nil {
+		state = *c.State
+	}
+	return name, tags, state
+}
+
 // EventQuery is a page of a device's events.
 type EventQuery struct {
 	Group, Device string

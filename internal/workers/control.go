@@ -83,7 +83,7 @@ func (h *Hub) Cancel(t tasks.Task, reason string) bool {
 	if a, ok := p.find(ref.Task, ref.Attempt); !ok || a.dropped {
 		return c != nil
 	}
-	p.send(protocol.Cancel{Task: ref.Task, Attempt: ref.Attempt, Reason: reason})
+	p.cancel(ref, reason)
 	return true
 }
 

@@ -156,7 +156,7 @@ func (h *Hub) admit(ctx context.Context, conn Conn, id Identity, hello protocol.
 			reason = protocol.CancelRequested // the first one may have died with the socket
 		}
 		if reason != "" {
-			p.send(protocol.Cancel{Task: t.ID, Attempt: t.Attempt, Reason: reason})
+			p.cancel(refOf(t), reason)
 		}
 	}
 	p.start()

@@ -52,6 +52,7 @@ type peer struct {
 type attempt struct {
 	task    tasks.Task
 	dropped bool
+	told    bool // to stop
 }
 
 // ending is how a connection ends, and what that means for its session.

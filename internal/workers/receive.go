@@ -139,6 +139,20 @@ func (p *peer) find(task string, n int) (attempt, bool) {
 	return *a, true
 }
 
+// cancel tells the worker to stop an attempt: once, whoever has reason to.
+func (p *peer) cancel(ref protocol.AttemptRef, reason string) {
+	p.mu.Lock()
+	a := p.attempts[ref]
+	first := a != nil && !a.told
+	if first {
+		a.told = true
+	}
+	p.mu.Unlock()
+	if first {
+		p.send(protocol.Cancel{Task: ref.Task, Attempt: ref.Attempt, Reason: reason})
+	}
+}
+
 // owned returns the task of an attempt that this session runs. What comes for
 // another is not used; for a dropped one, which the worker is about to stop,
 // that goes without saying.

@@ -103,7 +103,7 @@ func (s *Slot) Assign(t tasks.Task, input, checkpoint []byte) error {
 	p.mu.Unlock()
 	p.sent(result, start)
 	if reason := s.unclaim(); reason != "" {
-		p.send(protocol.Cancel{Task: t.ID, Attempt: t.Attempt, Reason: reason})
+		p.cancel(refOf(t), reason)
 	}
 	return nil
 }

@@ -172,7 +172,7 @@ func (p *peer) adapt(change func(*terms)) (saved chan struct{}) {
 	p.order.Unlock()
 	p.sent(result, start)
 	for _, t := range lost {
-		p.send(protocol.Cancel{Task: t.ID, Attempt: t.Attempt, Reason: protocol.CancelReassigned})
+		p.cancel(refOf(t), protocol.CancelReassigned)
 		p.push(t.ID, 0, func(ctx context.Context) { p.takeBack(ctx, t) })
 	}
 	saved = make(chan struct{})

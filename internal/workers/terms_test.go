@@ -232,6 +232,31 @@ func TestGroupsChange(t *testing.T) {
 	}, func(o *workers.HubOptions) { o.Groups = may.of })
 }
 
+// TestToldToStopOnce: a deleted group cancels its tasks and takes its workers away,
+// in either order; asking again changes nothing.
+func TestToldToStopOnce(t *testing.T) {
+	var may membership
+	may.set("g1", "g2")
+	inBubble(t, func(t *testing.T, w *world) {
+		c, _ := w.connect(hello())
+		task := w.assign("t1")
+		a := expect[protocol.Assign](c)
+		for _, reason := range []string{protocol.CancelRequested, protocol.CancelTimeout} {
+			if !w.hub.Cancel(task, reason) {
+				t.Error("not found")
+			}
+		}
+		may.set("g2")
+		w.refresh()
+		if got := expect[protocol.Cancel](c); got.Reason != protocol.CancelRequested {
+			t.Errorf("cancel %+v", got)
+		}
+		expect[protocol.Groups](c)
+		c.result(a, protocol.Cancelled)
+		expect[protocol.Ack](c) // and nothing before it
+	}, func(o *workers.HubOptions) { o.Groups = may.of })
+}
+
 // TestGroupsAreThoseAskedFor: a session works for the groups of its token that it
 // asked for at first, also after it was told of fewer and came back with those.
 func TestGroupsAreThoseAskedFor(t *testing.T) {

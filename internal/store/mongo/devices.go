@@ -139,15 +139,7 @@ func (db *DB) UpdateDevice(ctx context.Context, group, id string, c devsync.Chan
 		if err != nil {
 			return err
 		}
-		if c.Name != nil {
-			d.Name = *c.Name
-		}
-		if c.Tags != nil {
-			d.Tags = *c.Tags
-		}
-		if c.State != nil {
-			d.State = *c.State
-		}
+		d.Name, d.Tags, d.State = c.Over(d.Name, d.Tags, d.State)
 		if err := db.checkAlerts(ctx, d, nil, now); err != nil {
 			return err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
@@ -21,9 +20,7 @@ func fail(err error) error {
 	case err == nil, errors.As(err, &f), errors.Is(err, context.Canceled):
 		return err
 	case away(err):
-		f = fault.Wrap(err, fault.Unavailable, "store_unavailable", "The store does not answer.")
-		f.RetryAfter = time.Second
-		return f
+		return fault.Away(err, "store_unavailable", "The store does not answer.")
 	default:
 		return fmt.Errorf("mongodb: %w", err)
 	}

@@ -77,15 +77,7 @@ func (db *DB) UpdateDevice(ctx context.Context, group, id string, c devsync.Chan
 			return err
 		}
 		delete(tx.ingest.known, key) // read again by whoever needs it next
-		if c.Name != nil {
-			d.Name = *c.Name
-		}
-		if c.Tags != nil {
-			d.Tags = *c.Tags
-		}
-		if c.State != nil {
-			d.State = *c.State
-		}
+		d.Name, d.Tags, d.State = c.Over(d.Name, d.Tags, d.State)
 		if err := tx.exec1("UPDATE devices SET name = ?, tags = ?, state = ? WHERE seq = ?", d.Name, toJSON(d.Tags), string(d.State), d.seq); err != nil {
 			return err
 		}

@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"time"
 
 	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
@@ -26,9 +25,7 @@ func fail(err error) error {
 		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case away(err):
-		f = fault.Wrap(err, fault.Unavailable, "store_unavailable", "The store does not answer.")
-		f.RetryAfter = time.Second
-		return f
+		return fault.Away(err, "store_unavailable", "The store does not answer.")
 	default:
 		return fmt.Errorf("sqlite: %w", err)
 	}
