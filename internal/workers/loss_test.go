@@ -295,8 +295,11 @@ func TestStop(t *testing.T) {
 		if code := w.dial(alice).sock.closed(); code != 1001 {
 			t.Errorf("new connection: %d", code)
 		}
-		expect[protocol.Bare](finishes)
-		expect[protocol.Bare](busy)
+		for _, c := range []*client{finishes, busy} {
+			if got := expect[protocol.Bare](c); got.Type != protocol.TypeDrain {
+				t.Errorf("told %s", got.Type)
+			}
+		}
 		pass(time.Second)
 		finishes.result(a, protocol.Succeeded)
 		expect[protocol.Ack](finishes)
