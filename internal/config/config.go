@@ -61,10 +61,11 @@ type Config struct {
 // Prefix begins every variable's name.
 const Prefix = "FIRMLIGHT_"
 
-// foreign are the variables of the worker, which may share an environment.
+// foreign are the variables of the worker and the command line, which may share
+// an environment.
 var foreign = []string{
 	"FIRMLIGHT_SERVER", "FIRMLIGHT_TOKEN", "FIRMLIGHT_TOKEN_FILE", "FIRMLIGHT_NAME", "FIRMLIGHT_SLOTS", "FIRMLIGHT_LABEL",
-	"FIRMLIGHT_GROUPS", "FIRMLIGHT_KINDS", "FIRMLIGHT_EXEC", "FIRMLIGHT_CRAWL_DELAY", "FIRMLIGHT_CRAWL_ALLOW_PRIVATE",
+	"FIRMLIGHT_GROUP", "FIRMLIGHT_GROUPS", "FIRMLIGHT_KINDS", "FIRMLIGHT_EXEC", "FIRMLIGHT_CRAWL_DELAY", "FIRMLIGHT_CRAWL_ALLOW_PRIVATE",
 }
 
 // ErrHelp is returned after help was asked for and printed.
