@@ -52,6 +52,7 @@ test: ## everything that has to pass, cheapest first, stopping at the first fail
 	@scripts/step lint $(MAKE) lint
 	@scripts/step 'unit and integration tests' $(MAKE) test-unit
 	@scripts/step 'end-to-end tests' $(MAKE) test-e2e
+	@scripts/step 'size of the server' $(MAKE) check-size
 	@scripts/step demo env DEMO_EXIT=1 $(MAKE) demo
 	@echo "make test: all passed in $$(( $$(date +%s) - $(STARTED) )) s"
 
@@ -96,6 +97,11 @@ check-fmt: ## is the Go code formatted?
 check-generated: ## is what is generated up to date?
 	go mod tidy -diff
 	@go run ./cmd/server openapi | diff -u $(OPENAPI) - || { echo "$(OPENAPI) is old, run \`make generate\`"; exit 1; }
+
+.PHONY: check-size
+check-size: bin/server ## is the server small enough (P9)?
+	@size=$$(stat -c %s bin/server); [ $$size -le 40000000 ] || \
+		{ echo "bin/server has $$size bytes, 40000000 are allowed: docs/decisions/007-size.md"; exit 1; }
 
 .PHONY: links
 links: $(NODE) ## do the relative links and anchors in all pages exist? (offline)

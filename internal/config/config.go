@@ -5,7 +5,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/mail"
 	"net/netip"
@@ -14,8 +13,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/alecthomas/kong"
 )
 
 // Config is the server's configuration. The tags are its documentation.
@@ -27,19 +24,19 @@ type Config struct {
 
 	DataDir    string `default:"./data" help:"Directory of the embedded database and the server's secret."`
 	RedisURL   string `help:"redis:// or rediss:// URL. Default: a Redis inside the process, for one server only."`
-	MongodbURI string `name:"mongodb-uri" help:"mongodb:// or mongodb+srv:// URI with a database in its path, instead of the embedded database: for several servers, which then share --redis-url and --secret, too."`
+	MongodbURI string `help:"mongodb:// or mongodb+srv:// URI with a database in its path, instead of the embedded database: for several servers, which then share --redis-url and --secret, too."`
 	Secret     string `help:"At least 32 characters that sign tokens, the same on every server. Default: made once and kept in the data directory."`
 
 	AdminUsername   string        `help:"First administrator, made at start while there is none. Default: a one-time setup link in the log."`
 	AdminEmail      string        `help:"Email address of the first administrator."`
 	AdminPassword   string        `help:"Password of the first administrator."`
 	Registration    string        `default:"open" enum:"open,invite,closed" help:"Who may make an account: open (anybody), invite (with an invite link), closed (nobody)."`
-	AccessTokenTTL  time.Duration `name:"access-token-ttl" default:"15m" help:"Lifetime of an access token."`
-	RefreshTokenTTL time.Duration `name:"refresh-token-ttl" default:"720h" help:"How long a login lasts without being used."`
+	AccessTokenTTL  time.Duration `default:"15m" help:"Lifetime of an access token."`
+	RefreshTokenTTL time.Duration `default:"720h" help:"How long a login lasts without being used."`
 
 	Argon2MemoryKiB   uint32 `name:"argon2-memory-kib" default:"19456" help:"Memory of one password hash, in KiB."`
-	Argon2Iterations  uint32 `name:"argon2-iterations" default:"2" help:"Passes of one password hash."`
-	Argon2Parallelism uint8  `name:"argon2-parallelism" default:"1" help:"Threads of one password hash."`
+	Argon2Iterations  uint32 `default:"2" help:"Passes of one password hash."`
+	Argon2Parallelism uint8  `default:"1" help:"Threads of one password hash."`
 
 	DeviceRate          float64       `default:"0" help:"Events per second that one device may report to this server; 0: no bound."`
 	EventRetention      time.Duration `default:"2160h" help:"How long sync events of devices stay, by their own time; sums stay for good."`
@@ -56,85 +53,6 @@ type Config struct {
 	ShutdownTimeout time.Duration `default:"30s" help:"How long a stop waits for workers to finish."`
 	LogLevel        string        `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error; debug has every request."`
 	LogFormat       string        `default:"text" enum:"text,json" help:"text or json."`
-}
-
-// Prefix begins every variable's name.
-const Prefix = "FIRMLIGHT_"
-
-// foreign are the variables of the worker and the command line, which may share
-// an environment.
-var foreign = []string{
-	"FIRMLIGHT_SERVER", "FIRMLIGHT_TOKEN", "FIRMLIGHT_TOKEN_FILE", "FIRMLIGHT_NAME", "FIRMLIGHT_SLOTS", "FIRMLIGHT_LABEL",
-	"FIRMLIGHT_GROUP", "FIRMLIGHT_GROUPS", "FIRMLIGHT_KINDS", "FIRMLIGHT_EXEC", "FIRMLIGHT_CRAWL_DELAY", "FIRMLIGHT_CRAWL_ALLOW_PRIVATE",
-}
-
-// ErrHelp is returned after help was asked for and printed.
-var ErrHelp = errors.New("help was asked for")
-
-// Parse reads flags and variables; a flag wins. Everything that is wrong is in
-// one error, a line each. environ is as os.Environ gives it; help goes to stdout.
-func Parse(args, environ []string, stdout io.Writer) (Config, error) {
-	vars := map[string]string{}
-	for _, entry := range environ {
-		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, Prefix) {
-			vars[name] = value
-		}
-	}
-	var c Config
-	helped := false
-	parser, err := newParser(&c, kong.Writers(stdout, stdout), kong.Exit(func(int) { helped = true }), resolver(vars))
-	if err != nil {
-		return Config{}, err
-	}
-	_, err = parser.Parse(args)
-	if helped {
-		return Config{}, ErrHelp
-	}
-	err = errors.Join(err, unknown(parser, vars))
-	if err == nil {
-		err = c.Validate()
-	}
-	return c, err
-}
-
-func newParser(c *Config, options ...kong.Option) (*kong.Kong, error) {
-	return kong.New(c, append([]kong.Option{
-		kong.Name("server"),
-		kong.Description("The Firmlight server. Each flag is also a variable: --data-dir is " + Prefix + "DATA_DIR. " +
-			"Commands: backup FILE, restore FILE (each with --help), version."),
-	}, options...)...)
-}
-
-func variable(flag string) string {
-	return Prefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
-
-// resolver gives kong the variables' values; one set to nothing counts as not set.
-func resolver(vars map[string]string) kong.Option {
-	return kong.Resolvers(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-		if value := vars[variable(flag.Name)]; value != "" {
-			return value, nil
-		}
-		return nil, nil
-	}))
-}
-
-// unknown names every FIRMLIGHT_* variable that is none of ours.
-func unknown(parser *kong.Kong, vars map[string]string) error {
-	known := slices.Clone(foreign)
-	for _, flag := range parser.Model.Flags {
-		if flag.Name != "help" {
-			known = append(known, variable(flag.Name))
-		}
-	}
-	var errs []error
-	for name := range vars {
-		if !slices.Contains(known, name) {
-			errs = append(errs, fmt.Errorf("unknown variable %s", name))
-		}
-	}
-	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(errs...)
 }
 
 // Limits that other parts rely on.
@@ -211,28 +129,4 @@ func (c Config) validateAdmin() []error {
 func isURL(s string, schemes ...string) bool {
 	u, err := url.Parse(s)
 	return err == nil && slices.Contains(schemes, u.Scheme) && u.Host != ""
-}
-
-// Reference returns docs/configuration.md.
-func Reference() ([]byte, error) {
-	parser, err := newParser(&Config{})
-	if err != nil {
-		return nil, err
-	}
-	var b strings.Builder
-	b.WriteString("# Configuration of the server\n\n" +
-		"Made from `internal/config`; change it there. Every option is a flag and a variable, the flag wins; an unknown one of " +
-		"either kind stops the start. Durations are written as `90s`, `15m` or `24h`.\n\n" +
-		"| flag | variable | default | what it is |\n|---|---|---|---|\n")
-	for _, flag := range parser.Model.Flags {
-		if flag.Name == "help" {
-			continue
-		}
-		def := "–"
-		if flag.Default != "" {
-			def = "`" + flag.Default + "`"
-		}
-		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s |\n", flag.Name, variable(flag.Name), def, strings.ReplaceAll(flag.Help, "|", `\|`))
-	}
-	return []byte(b.String()), nil
 }

@@ -63,7 +63,7 @@ func TestWrongOnesAreNamed(t *testing.T) {
 		env  []string
 		want []string
 	}{
-		{"unknown flag", []string{"--listne=:1"}, nil, []string{"--listne"}},
+		{"unknown flag", []string{"--listne=:1"}, nil, []string{"-listne"}},
 		{"unknown variables", nil, []string{"FIRMLIGHT_LISTNE=:1", "FIRMLIGHT_HELP=1"}, []string{"FIRMLIGHT_LISTNE", "FIRMLIGHT_HELP"}},
 		{"argument", []string{"serve"}, nil, []string{"serve"}},
 		{"enum", []string{"--registration=maybe"}, nil, []string{"registration"}},

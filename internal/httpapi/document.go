@@ -1,10 +1,9 @@
 package httpapi
 
 import (
-	"bytes"
 	_ "embed"
 	"encoding/json"
-	"html/template"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,8 +14,6 @@ import (
 
 //go:embed document.html
 var documentHTML string
-
-var documentPage = template.Must(template.New("docs").Parse(documentHTML))
 
 // documentRoutes serves the OpenAPI document and the page made of it, which
 // needs no script and nothing from elsewhere. Both are rendered once, when first
@@ -66,14 +63,39 @@ func (a *API) renderPage() ([]byte, error) {
 			}
 		}
 	}
-	for _, ops := range byTag {
+	var b strings.Builder
+	b.WriteString(htmlf(`<p>%s The same for programs: <a href="openapi.json">openapi.json</a>.</p>`, doc.Info.Description))
+	for _, tag := range slices.Sorted(maps.Keys(byTag)) {
+		ops := byTag[tag]
 		slices.SortFunc(ops, func(x, y documented) int {
 			return strings.Compare(x.Path+" "+x.Method, y.Path+" "+y.Method)
 		})
+		b.WriteString(htmlf("\n<h2>%s</h2>", tag))
+		for _, op := range ops {
+			op.writeHTML(&b)
+		}
 	}
-	var out bytes.Buffer
-	err := documentPage.Execute(&out, map[string]any{"Info": doc.Info, "Tags": byTag})
-	return out.Bytes(), err
+	return []byte(pageOf(documentHTML, b.String())), nil
+}
+
+func (d documented) writeHTML(b *strings.Builder) {
+	b.WriteString(htmlf("\n<details id=\"%s\">\n<summary><b>%s</b> <code>%s</code> — %s</summary>\n<p>%s</p>\n",
+		d.OperationID, d.Method, d.Path, d.Summary, d.Description))
+	if len(d.Parameters) > 0 {
+		b.WriteString("<ul>")
+		for _, p := range d.Parameters {
+			b.WriteString(htmlf("<li><code>%s</code> (%s) %s</li>", p.Name, p.In, p.Description))
+		}
+		b.WriteString("</ul>\n")
+	}
+	if d.Request != "" {
+		b.WriteString(htmlf("<h4>Body</h4><pre>%s</pre>\n", d.Request))
+	}
+	b.WriteString("<h4>Answer</h4>")
+	for _, a := range d.Answers {
+		b.WriteString(htmlf("<pre>%s</pre>", a))
+	}
+	b.WriteString("\n</details>")
 }
 
 func describe(doc *huma.OpenAPI, path string, op *huma.Operation) documented {

@@ -3,7 +3,7 @@ package httpapi
 import (
 	_ "embed"
 	"errors"
-	"html/template"
+	"io"
 	"net/http"
 	"strings"
 
@@ -14,7 +14,14 @@ import (
 //go:embed setup.html
 var setupHTML string
 
-var setupTemplate = template.Must(template.New("setup").Parse(setupHTML))
+// setupInputs takes code, user name and email.
+const setupInputs = `<form method="post" action="/setup">
+<input type="hidden" name="code" value="%s">
+<label>User name <input name="username" value="%s" required pattern="[a-z0-9_\-]{3,32}" title="3 to 32 of a-z, 0-9, _ and -" autocomplete="username"></label>
+<label>Email <input name="email" type="email" value="%s" required autocomplete="email"></label>
+<label>Password <input name="password" type="password" required minlength="8" maxlength="128" autocomplete="new-password"></label>
+<button>Make administrator</button>
+</form>`
 
 // maxForm bounds the body of the setup form, in bytes.
 const maxForm = 8 << 10
@@ -88,5 +95,18 @@ func showSetup(w http.ResponseWriter, status int, f setupForm) error {
 	h.Set("Referrer-Policy", "no-referrer") // the address has the code
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	return setupTemplate.Execute(w, f)
+	_, _ = io.WriteString(w, pageOf(setupHTML, f.html())) // the peer may have gone
+	return nil
+}
+
+func (f setupForm) html() string {
+	if f.Done {
+		return htmlf("<p>The administrator <strong>%s</strong> has been made, and can log in. This link is used up.</p>", f.Username)
+	}
+	problem := ""
+	if f.Problem != "" {
+		problem = htmlf(`<p role="alert">%s</p>`, f.Problem)
+	}
+	return "<p>Make the first administrator of this server. The link works once.</p>\n" + problem +
+		htmlf(setupInputs, f.Code, f.Username, f.Email)
 }
