@@ -13,6 +13,7 @@ import (
 
 	"github.com/mattn/go-shellwords"
 
+	"github.com/firmlight/firmlight/internal/procgroup"
 	"github.com/firmlight/firmlight/protocol"
 	"github.com/firmlight/firmlight/worker"
 )
@@ -62,11 +63,11 @@ func (p *program) run(ctx context.Context, input []byte, log func(line string)) 
 	cmd.Env = p.env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), stdout, stderr
 	cmd.WaitDelay = pipeWait
-	ownGroup(cmd)
+	procgroup.Own(cmd)
 	err := cmd.Start()
 	if err == nil {
 		err = cmd.Wait()
-		killGroup(cmd) // what it left behind
+		procgroup.Kill(cmd) // what it left behind
 	}
 	stderr.flush()
 	switch {

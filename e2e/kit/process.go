@@ -14,9 +14,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
+
+	"github.com/firmlight/firmlight/internal/procgroup"
 )
 
 // Binaries are the built programs.
@@ -49,13 +50,13 @@ type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
 	err  error // of Wait, once done is closed
-	tail *tail
+	tail *procgroup.Tail
 }
 
 // StartProcess runs a program whose output goes to log (and the end of it into
 // error messages). It dies with this process.
 func StartProcess(bin string, args, env []string, log io.Writer) (*Process, error) {
-	p := &Process{cmd: exec.Command(bin, args...), done: make(chan struct{}), tail: &tail{}}
+	p := &Process{cmd: exec.Command(bin, args...), done: make(chan struct{}), tail: &procgroup.Tail{Keep: tailBytes}}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out := io.Writer(p.tail)
@@ -113,29 +114,7 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // Output returns the end of what the process wrote.
 func (p *Process) Output() string { return p.tail.String() }
 
-// tail keeps the last 64 KiB written to it.
-type tail struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-const tailBytes = 64 << 10
-
-func (t *tail) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, b...)
-	if over := len(t.buf) - tailBytes; over > 0 {
-		t.buf = append([]byte(nil), t.buf[over:]...)
-	}
-	return len(b), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.buf)
-}
+const tailBytes = 64 << 10 // of output that error messages show
 
 // Server is a running coordinator.
 type Server struct {
