@@ -17,6 +17,7 @@ import (
 var (
 	bins       kit.Binaries
 	testWorker string
+	firmlight  string // the command line
 )
 
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
@@ -30,6 +31,10 @@ func buildAndRun(m *testing.M) int {
 	testWorker = filepath.Join(dir, "testworker")
 	if err == nil {
 		err = kit.BuildPackage(context.Background(), "e2e/testworker", testWorker, true)
+	}
+	firmlight = filepath.Join(dir, "firmlight")
+	if err == nil {
+		err = kit.BuildPackage(context.Background(), "cmd/firmlight", firmlight, true)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -29,10 +29,12 @@ func main() {
 type commands struct {
 	options
 
-	Login      loginCmd      `cmd:"" help:"Log in to a server and keep that on this computer."`
-	Logout     logoutCmd     `cmd:"" help:"End the login to a server and forget it."`
-	Whoami     whoamiCmd     `cmd:"" help:"Say who is logged in where."`
-	Groups     groupsCmd     `cmd:"" help:"Your groups."`
+	Login       loginCmd       `cmd:"" help:"Log in to a server and keep that on this computer."`
+	Logout      logoutCmd      `cmd:"" help:"End the login to a server and forget it."`
+	Whoami      whoamiCmd      `cmd:"" help:"Say who is logged in where."`
+	Groups      groupsCmd      `cmd:"" help:"Your groups."`
+	Conformance conformanceCmd `cmd:"" help:"Check a worker against the worker protocol."`
+
 	Completion completionCmd `cmd:"" help:"Print what makes a shell complete this program's words."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 

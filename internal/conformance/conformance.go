@@ -130,7 +130,7 @@ func (s Suite) Run(ctx context.Context) ([]Result, error) {
 		})
 	}
 	all.Wait()
-	server.Close()
+	_ = server.Close()                                // what it says of the listener, Serve says too
 	if err := <-served; err != http.ErrServerClosed { //nolint:errorlint // Serve promises this very value
 		return results, err
 	}
@@ -143,26 +143,12 @@ func (s Suite) one(ctx context.Context, k *coordinator, c Case) Result {
 	defer cancel()
 	began := time.Now()
 	sc := newScene(ctx, k)
-	failure := ""
-	switch {
-	case s.Start != nil:
+	sc.token = s.Token
+	if s.Start != nil {
 		sc.token = newID()
-		k.enter(sc)
-		program, err := s.Start(ctx, Environment{
-			Server: "http://" + s.Listener.Addr().String(), Token: sc.token, Name: "conformance-" + c.Name, Slots: slots,
-		})
-		if err != nil {
-			failure = "the program could not be started: " + err.Error()
-			break
-		}
-		sc.program = program
-		failure = sc.run(c.play)
-		program.Kill()
-	default:
-		sc.token = s.Token
-		k.enter(sc)
-		failure = sc.run(c.play)
 	}
+	k.enter(sc)
+	failure := s.play(ctx, sc, c)
 	k.leave(sc)
 	r := Result{Case: c, Took: time.Since(began), Failure: failure}
 	if !r.Passed() {
@@ -172,6 +158,22 @@ func (s Suite) one(ctx context.Context, k *coordinator, c Case) Result {
 		}
 	}
 	return r
+}
+
+// play starts a program for the case, if it is ours to start, and plays it.
+func (s Suite) play(ctx context.Context, sc *scene, c Case) (failure string) {
+	if s.Start == nil {
+		return sc.run(c.play)
+	}
+	program, err := s.Start(ctx, Environment{
+		Server: "http://" + s.Listener.Addr().String(), Token: sc.token, Name: "conformance-" + c.Name, Slots: slots,
+	})
+	if err != nil {
+		return "the program could not be started: " + err.Error()
+	}
+	defer program.Kill()
+	sc.program = program
+	return sc.run(c.play)
 }
 
 // coordinator is the server that workers connect to.
