@@ -33,10 +33,21 @@ type commands struct {
 	Logout      logoutCmd      `cmd:"" help:"End the login to a server and forget it."`
 	Whoami      whoamiCmd      `cmd:"" help:"Say who is logged in where."`
 	Groups      groupsCmd      `cmd:"" help:"Your groups."`
+	Tokens      tokensCmd      `cmd:"" help:"Tokens for workers, devices and programs."`
+	Submit      submitCmd      `cmd:"" help:"Submit a task, or many."`
+	Watch       watchCmd       `cmd:"" help:"Watch tasks until they have ended."`
+	Tasks       tasksCmd       `cmd:"" help:"List a group's tasks."`
+	Task        taskCmd        `cmd:"" help:"Show a task, its parts and what happened to it."`
+	Logs        logsCmd        `cmd:"" help:"Print what a task wrote."`
+	Result      resultCmd      `cmd:"" help:"Print a task's output."`
+	Cancel      cancelCmd      `cmd:"" help:"Cancel tasks."`
+	Retry       retryCmd       `cmd:"" help:"Queue failed or cancelled tasks again."`
+	Workers     workersCmd     `cmd:"" help:"List a group's workers, or your own."`
+	Devices     devicesCmd     `cmd:"" help:"List the devices of your groups."`
+	Events      eventsCmd      `cmd:"" help:"Sync events of devices."`
 	Conformance conformanceCmd `cmd:"" help:"Check a worker against the worker protocol."`
-
-	Completion completionCmd `cmd:"" help:"Print what makes a shell complete this program's words."`
-	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Completion  completionCmd  `cmd:"" help:"Print what makes a shell complete this program's words."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
 
 	Complete completeCmd `cmd:"" hidden:"" name:"__complete"`
 }

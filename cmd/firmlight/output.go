@@ -191,3 +191,8 @@ func (e *env) say(v any, format string, args ...any) error {
 	_, err := fmt.Fprintln(e.out, printable(fmt.Sprintf(format, args...)))
 	return err
 }
+
+// outln prints a line for people.
+func (e *env) outln(words ...any) {
+	fmt.Fprint(e.out, printable(fmt.Sprintln(words...)))
+}
