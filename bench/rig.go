@@ -91,7 +91,7 @@ func (r *rig) introduce(ctx context.Context) error {
 		return err
 	}
 	secret, err := r.user.NewToken(ctx, "api")
-	r.api = &kit.Client{URL: r.URL, Token: secret}
+	r.api = kit.NewClient(r.URL, secret)
 	return err
 }
 

@@ -66,7 +66,7 @@ func (c *cluster) printers(webhook string) *printers {
 	must(c.t, err)
 	var token struct{ Secret string }
 	must(c.t, p.admin.Do(c.t.Context(), "POST", "/tokens", map[string]any{"name": "fleet", "kind": "device", "groups": []string{c.group}}, &token))
-	p.device = &kit.Client{URL: c.Server.URL, Token: token.Secret}
+	p.device = kit.NewClient(c.Server.URL, token.Secret)
 	rules := "/groups/" + c.group + "/alert-rules"
 	must(c.t, p.admin.Do(c.t.Context(), "PUT", rules, map[string]any{"failures": 3, "webhook_url": webhook}, nil))
 	var shown struct {

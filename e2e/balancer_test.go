@@ -183,7 +183,8 @@ func TestForwardedAddress(t *testing.T) {
 	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(client)}}
 	for name, url := range map[string]string{"through the balancer": front, "directly": behind.Server.URL} {
 		t.Run(name, func(t *testing.T) {
-			c := &kit.Client{URL: url, HTTP: &http.Client{Transport: forwarding{&http.Transport{DialContext: from.DialContext}, lie}}}
+			c := kit.NewClient(url, "")
+			c.HTTP = &http.Client{Transport: forwarding{&http.Transport{DialContext: from.DialContext}, lie}}
 			var in struct {
 				Token string `json:"access_token"`
 			}

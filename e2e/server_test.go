@@ -90,7 +90,7 @@ func TestSetupLink(t *testing.T) {
 	if link == nil {
 		t.Fatalf("no link in the log: %s", s.Output())
 	}
-	nobody := &kit.Client{URL: s.URL}
+	nobody := kit.NewClient(s.URL, "")
 	ctx := t.Context()
 	var got struct {
 		AccessToken string `json:"access_token"`
@@ -115,7 +115,7 @@ func TestSetupLink(t *testing.T) {
 		}
 	}
 	var who me
-	must(t, (&kit.Client{URL: s.URL, Token: got.AccessToken}).Do(ctx, "GET", "/me", nil, &who))
+	must(t, kit.NewClient(s.URL, got.AccessToken).Do(ctx, "GET", "/me", nil, &who))
 	if who != (me{"root", true}) {
 		t.Errorf("made %+v", who)
 	}

@@ -21,7 +21,7 @@ type display struct {
 	bars  progress.Writer // nil: no terminal
 	roots map[string]*progress.Tracker
 	parts map[string]*progress.Tracker // that run, by id
-	drawn chan struct{} // closed when the drawing has ended
+	drawn chan struct{}                // closed when the drawing has ended
 }
 
 func newDisplay(e *env, ids []string) *display {

@@ -83,11 +83,10 @@ func (s *sent) refuse(e *env, number int, why string) {
 
 // send sends lines until each has an answer.
 func (s *sent) send(e *env, api *client.Client, waiting []numbered) error {
-	var last error
 	for try := 0; len(waiting) > 0; try++ {
 		if try > 0 {
 			if try == sendTries {
-				return last
+				return fail(exitAway, "the server does not take line %d now, nor what is after it", waiting[0].number)
 			}
 			select {
 			case <-e.ctx.Done():
@@ -109,25 +108,24 @@ func (s *sent) send(e *env, api *client.Client, waiting []numbered) error {
 		if err := api.Send(e.ctx, http.MethodPost, client.Base+"/sync-events", "application/x-ndjson", body.Bytes(), &answer); err != nil {
 			return err
 		}
-		// What has no result, or is told to come back, is sent again.
-		again := waiting[min(len(answer.Results), len(waiting)):]
-		last = fail(exitAway, "the server did not take line %d and those after it", waiting[0].number)
-		var later []numbered
-		for i, r := range answer.Results[:min(len(answer.Results), len(waiting))] {
+		// What is told to come back, or has no result, is sent again.
+		answered := min(len(answer.Results), len(waiting))
+		var again []numbered
+		for i, r := range answer.Results[:answered] {
 			switch {
 			case r.Status == http.StatusCreated:
 				s.New++
 			case r.Status == http.StatusOK:
 				s.Repeated++
 			case r.Status == http.StatusTooManyRequests || r.Status >= http.StatusInternalServerError:
-				later = append(later, waiting[i])
+				again = append(again, waiting[i])
 			case r.Problem != nil && statusOfHTTP(r.Status) == exitForbidden:
 				return r.Problem // of the whole, not of a line
 			case r.Problem != nil:
 				s.refuse(e, waiting[i].number, "is refused: "+inWords(r.Problem))
 			}
 		}
-		waiting = append(later, again...)
+		waiting = append(again, waiting[answered:]...) //nolint:gocritic // what is left takes the place of all
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func (p profiles) get(server string) (login profile, ok bool, err error) {
 
 // put keeps a login.
 func (p profiles) put(login profile) error {
-	data, err := json.MarshalIndent(login, "", "  ")
+	data, err := json.MarshalIndent(login, "", "  ") //nolint:gosec // G117: a file for secrets
 	if err != nil {
 		return err
 	}

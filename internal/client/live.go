@@ -59,6 +59,7 @@ func Watch[E any](ctx context.Context, c *Client, topics []string, f func(E) boo
 func (c *Client) dial(ctx context.Context) (*websocket.Conn, error) {
 	d := websocket.Dialer{Subprotocols: []string{"firmlight.live.v1"}, HandshakeTimeout: 10 * time.Second, Proxy: http.ProxyFromEnvironment}
 	for renewed := false; ; renewed = true {
+		//nolint:bodyclose // gorilla has read the body of a refusal, and closed it
 		ws, resp, err := d.DialContext(ctx, "ws"+strings.TrimPrefix(strings.TrimSuffix(c.URL, "/"), "http")+Base+"/live",
 			http.Header{"Authorization": {"Bearer " + c.Token}})
 		if err == nil {
