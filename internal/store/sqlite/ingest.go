@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,6 +113,8 @@ func (tx *writeTx) take(calls []*intake) error {
 			g.rows = append(g.rows, eventRow{dev: dev, ev: &a.events[i], out: &a.out[i]})
 		}
 	}
+	// Neighbours in the table one after another; of a device's the first stays first.
+	slices.SortStableFunc(g.rows, func(a, b eventRow) int { return cmp.Compare(a.dev.seq, b.dev.seq) })
 	return eachSome(g.rows, tx.insertEvents)
 }
 

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -35,18 +36,22 @@ func BenchmarkAppendOne(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
 
-// BenchmarkAppendBatch is four callers with 500 events each, of as many devices.
+// BenchmarkAppendBatch is eight gateways that send 500 events at a time, four of
+// each of their 125 devices.
 func BenchmarkAppendBatch(b *testing.B) {
 	db, ctx := openTest(b), context.Background()
-	var n atomic.Int64
-	b.SetParallelism(2)
+	const gateways, devices = 8, 125
+	var gateway atomic.Int64
+	b.SetParallelism(gateways / runtime.GOMAXPROCS(0))
 	b.RunParallel(func(pb *testing.PB) {
+		group := fmt.Sprintf("group %d", gateway.Add(1))
 		events := make([]devsync.Event, 500)
-		for pb.Next() {
+		for n := int64(0); pb.Next(); {
 			for i := range events {
-				events[i] = benchEvent(n.Add(1), 1000)
+				events[i] = benchEvent(n, devices)
+				n++
 			}
-			if _, err := db.Append(ctx, "group", events); err != nil {
+			if _, err := db.Append(ctx, group, events); err != nil {
 				b.Error(err)
 				return
 			}
