@@ -117,6 +117,9 @@ func complete(node *kong.Node, words []string) []candidate {
 
 // flagOf returns the flag that a word is, without a value in the same word.
 func flagOf(node *kong.Node, word string) *kong.Flag {
+	if node.DefaultCmd != nil {
+		node = node.DefaultCmd
+	}
 	for _, group := range node.AllFlags(false) {
 		for _, f := range group {
 			if word == "--"+f.Name || f.Short != 0 && word == "-"+string(f.Short) {
@@ -129,6 +132,9 @@ func flagOf(node *kong.Node, word string) *kong.Flag {
 
 func flags(node *kong.Node) []candidate {
 	var all []candidate
+	if node.DefaultCmd != nil {
+		node = node.DefaultCmd
+	}
 	for _, group := range node.AllFlags(true) {
 		for _, f := range group {
 			all = append(all, candidate{"--" + f.Name, f.Help})

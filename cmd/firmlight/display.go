@@ -42,6 +42,9 @@ func newDisplay(e *env, ids []string) *display {
 	if e.colour(e.err) {
 		style.Colors = progress.StyleColorsExample
 	}
+	style.Options.PercentFormat = "%3.0f%%"
+	style.Options.TimeInProgressPrecision, style.Options.TimeDonePrecision = time.Second, 100*time.Millisecond
+	style.Options.Separator = " "
 	style.Visibility = progress.StyleVisibility{Percentage: true, Time: true, Tracker: true, TrackerOverall: false}
 	d.bars.SetStyle(style)
 	d.drawn = make(chan struct{})
