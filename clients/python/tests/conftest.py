@@ -94,18 +94,17 @@ class Server:
         return answer.json()
 
     def submit(self, kind: str, input_: Any = None, **more: Any) -> str:
-        task_id: str = self.post(f"/groups/{self.group}/tasks", {"kind": kind, "input": input_, **more})["id"]
+        given = {} if "inputs" in more else {"input": input_}
+        task_id: str = self.post(f"/groups/{self.group}/tasks", {"kind": kind, **given, **more})["id"]
         return task_id
 
     def task(self, task_id: str) -> Any:
         return self.get(f"/tasks/{task_id}")
 
-    def wait(self, task_id: str, status: str = "succeeded", patience: float = 60) -> Any:
+    def wait(self, task_id: str, status: str = "succeeded", patience: float = 30) -> Any:
         """The task once it has ended, which must be so."""
         ended = ("succeeded", "failed", "cancelled")
-        task = eventually(
-            f"task {task_id} ended", lambda: (t := self.task(task_id))["status"] in ended and t, patience
-        )
+        task = eventually(f"task {task_id} ended", lambda: (t := self.task(task_id))["status"] in ended and t, patience)
         assert task["status"] == status, task
         return task
 
@@ -120,6 +119,10 @@ class Server:
 
     def running(self, task_id: str) -> Any:
         return eventually("task runs", lambda: (t := self.task(task_id))["status"] == "running" and t)
+
+    def working(self, task_id: str) -> Any:
+        """The task's progress, once its handler has told some."""
+        return eventually("handler has begun", lambda: self.task(task_id).get("progress"))
 
     def spawn(self, *command: str, **env: str) -> subprocess.Popen[bytes]:
         """Start a worker process of this server."""
@@ -138,7 +141,7 @@ class Server:
 
     def python_worker(self, *args: str, of: str = "firmlight.workloads:worker", **env: str) -> subprocess.Popen[bytes]:
         """Start a firmlight-worker."""
-        return self.spawn(sys.executable, "-m", "firmlight.cli", of, *args, **env)
+        return self.spawn(str(Path(sys.executable).with_name("firmlight-worker")), of, *args, **env)
 
     def go_worker(self, *args: str) -> subprocess.Popen[bytes]:
         return self.spawn(GO_WORKER, *args)

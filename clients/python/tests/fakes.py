@@ -15,7 +15,7 @@ from firmlight.protocol import Message
 _T = TypeVar("_T")
 
 
-class _Jump(selectors.DefaultSelector):  # type: ignore[misc,valid-type] # which one, the system decides
+class _Jump(selectors.DefaultSelector):
     """Instead of waiting for a timer it moves the clock."""
 
     offset = 0.0
@@ -90,7 +90,7 @@ class Pipe:
         self.heard = asyncio.get_running_loop().time()
         self.to_worker.put_nowait("\n".join(messages))
 
-    def tell(self, kind: str, **members: Any) -> None:
+    def tell(self, kind: str, /, **members: Any) -> None:
         """Send one message."""
         self.say(protocol.encode(kind, **members).decode())
 

@@ -29,7 +29,8 @@ class Player:
         self.ended: set[Ref] = set()
 
     async def play(self, text: str) -> None:
-        mark, frame = "", []
+        mark = ""
+        frame: list[str] = []
         for line in [*text.splitlines(), "# end"]:
             sign, _, rest = line.partition(" ")
             if sign != "+":

@@ -16,17 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmlight import BadInput, Cancelled, protocol
-from firmlight.workloads import factorize as factorize_module
-from firmlight.workloads import mean as mean_module
 from firmlight.workloads import settings, worker
 from firmlight.workloads._primes import is_prime, prime_divisors
+from firmlight.workloads.factorize import factorize
+from firmlight.workloads.mean import mean
 
 FILES = sorted((TESTDATA / "workloads").glob("*.json"))
 
 
 def literally(path: Any) -> list[tuple[str, Any]]:
     """The vectors with each input as it stands in the file: 12 and 12.0 are not the same."""
-    decoder = json.JSONDecoder(parse_float=lambda text: protocol.Raw(text))
+    decoder = json.JSONDecoder(parse_float=protocol.Raw)
     return [(f"{path.stem}/{v['name']}", v) for v in decoder.decode(path.read_text())]
 
 
@@ -126,20 +126,20 @@ floats = st.floats(allow_nan=False, allow_infinity=False)
 def test_mean_is_rounded_once(numbers: list[float]) -> None:
     ctx, _ = fakes.context(json.dumps({"numbers": numbers}))
     want = sum(map(Fraction, numbers)) / len(numbers)
-    assert Fraction(mean_module(ctx)["mean"]) == Fraction(float(want))
+    assert Fraction(mean(ctx)["mean"]) == Fraction(float(want))
 
 
 @given(st.lists(floats, min_size=1))
 def test_partials_sum_exactly(numbers: list[float]) -> None:
     ctx, _ = fakes.context(json.dumps({"numbers": numbers, "part": True}))
-    parts = mean_module(ctx)["partials"]
+    parts = mean(ctx)["partials"]
     assert sum(map(Fraction, parts)) == sum(map(Fraction, numbers))
 
 
 @given(st.integers(2, 10**13))
 def test_factors_multiply_to_n(n: int) -> None:
     ctx, _ = fakes.context(json.dumps({"n": n}))
-    out = factorize_module(ctx)
+    out = factorize(ctx)
     factors = [(int(p), e) for p, e in out["factors"]]
     assert math.prod(p**e for p, e in factors) == n
     assert all(is_prime(p) for p, _ in factors)
@@ -155,7 +155,7 @@ def test_parts_find_all_prime_divisors(n: int, data: st.DataObject) -> None:
         if start < 2 or to < start - 1:
             continue
         ctx, _ = fakes.context(json.dumps({"n": n, "from": str(start), "to": str(to)}))
-        found += factorize_module(ctx)["found"]
+        found += factorize(ctx)["found"]
     assert found == [str(p) for p in range(2, root + 1) if n % p == 0 and is_prime(p)]
 
 
@@ -172,4 +172,4 @@ def test_factorize_stops_when_cancelled() -> None:
         ctx, _ = fakes.context(json.dumps({"n": n}))
         ctx._cancel("requested")
         with pytest.raises(Cancelled):
-            factorize_module(ctx)
+            factorize(ctx)

@@ -259,7 +259,7 @@ def _depth(text: str) -> int:
     return most
 
 
-def encode(kind: str, **members: Any) -> bytes:
+def encode(kind: str, /, **members: Any) -> bytes:
     """One message as UTF-8. Members that are None are left out; Raw ones are copied."""
     parts = [f'"type":"{kind}"']
     parts += (

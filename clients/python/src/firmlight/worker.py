@@ -27,7 +27,7 @@ from . import _reconnect, protocol
 from ._ledger import Ledger
 from ._run import Handler, Run, Runner
 from ._session import Left, Session, Welcome
-from ._socket import Closed, Conn, dial, socket_url
+from ._socket import Closed, Conn, socket_url
 from ._times import KILL_WAIT
 from .context import Assignment
 from .errors import ConfigError, HandshakeError, StoppedError
@@ -168,6 +168,8 @@ class Worker:
 
     async def _dial(self, timeout: float) -> Conn:
         """Make a connection; tests give another one."""
+        from ._websocket import dial
+
         return await dial(socket_url(self.server), self.token, timeout, self.tls)
 
 

@@ -17,7 +17,7 @@ from protego import Protego
 
 from ._publicnet import PrivateAddressError, Transport
 from ._settings import Settings
-from ._urls import Url, normal, parse
+from ._urls import Url, normal
 
 PAGE_TIMEOUT = 10.0  # seconds of one request, from connecting to the last byte
 MAX_PAGE = 5 << 20  # bytes
@@ -85,8 +85,14 @@ class Fetcher:
         """Give back what it holds."""
         await self._client.aclose()
 
-    async def page(self, target: Url, same_host: bool) -> Answer:
-        """Get a page, following redirects, which may leave the host only if not same_host. Raises Skip."""
+    async def page(self, target: Url, same_host: bool) -> Answer | str:
+        """Get a page, or the reason why it is skipped. Redirects may leave the host only if not same_host."""
+        try:
+            return await self._page(target, same_host)
+        except Skip as skip:
+            return skip.reason
+
+    async def _page(self, target: Url, same_host: bool) -> Answer:
         host = target.host
         for _ in range(MAX_REDIRECTS + 1):
             if not target.is_http:
@@ -210,6 +216,3 @@ def _makes_sense(robots: str) -> bool:
             if name.startswith("crawl") and not value.strip().replace(".", "", 1).isdigit():
                 return False
     return True
-
-
-__all__ = ["Answer", "Fetcher", "Skip", "parse"]

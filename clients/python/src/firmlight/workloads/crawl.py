@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import protocol
 from ..context import Context
 from . import _html, _input, _pace
-from ._fetch import Answer, Fetcher, Skip
 from ._settings import settings
 from ._urls import MAX_URL, Url, normal, parse
+
+if TYPE_CHECKING:
+    from ._fetch import Answer, Fetcher
 
 MAX_START = 1000
 MAX_PAGES = 1000
@@ -29,6 +31,8 @@ _fetchers: dict[asyncio.AbstractEventLoop, Fetcher] = {}
 
 async def crawl(ctx: Context) -> dict[str, Any]:
     """{"urls", "max_pages", "same_host"} → pages and skipped, sorted by URL."""
+    from ._fetch import Fetcher  # late: the other kinds' processes need no HTTP
+
     task = read(_input.fields(ctx, "urls", "max_pages", "same_host"))
     loop = asyncio.get_running_loop()
     if loop not in _fetchers:  # all crawls of a worker share one pace per host
@@ -99,10 +103,9 @@ class State:
         """Take the next URL; a page that cannot be had is skipped."""
         url = self.waiting[0]
         target = parse(url)
-        try:
-            answer = await fetcher.page(target, task.same_host)
-        except Skip as skip:
-            self.skip(url, skip.reason)
+        answer = await fetcher.page(target, task.same_host)
+        if isinstance(answer, str):
+            self.skip(url, answer)
             return
         title, links = await asyncio.to_thread(read_page, answer)
         page = {"url": url, "status": answer.status, "title": title, "links": links, "bytes": len(answer.body)}
