@@ -78,9 +78,10 @@ test-cluster: ## three servers, of which any is killed or stopped at random, for
 	go test -race -timeout 30m -count 1 -v -tags long -run 'TestCluster' ./e2e
 
 .PHONY: lint
-lint: $(GOLANGCI) $(NODE) ## Go, shell, YAML, what is in deploy, and does the script of bench parse?
+lint: $(GOLANGCI) $(NODE) ## Go, shell, YAML, AsyncAPI, what is in deploy, and does the script of bench parse?
 	$(GOLANGCI) run ./...
 	node --check bench/peers/load.js
+	node tools/asyncapi.mjs docs/asyncapi.yaml
 	shellcheck $$($(SHELLS))
 	PATH=$$PATH:/usr/sbin haproxy -c -q -f deploy/haproxy/haproxy.cfg
 	@units=$$(mktemp -d); trap 'rm -r "$$units"' EXIT; for f in deploy/systemd/*; do \

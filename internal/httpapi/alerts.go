@@ -97,7 +97,7 @@ type Alert struct {
 	Since       Time              `json:"since" doc:"First failure of the streak, by device time; last report before a silence"`
 	Streak      int               `json:"streak" doc:"The longest seen"`
 	OpenedAt    Time              `json:"opened_at"`
-	RecoveredAt *Time             `json:"recovered_at" doc:"null: not yet"`
+	RecoveredAt *Time             `json:"recovered_at" nullable:"true" doc:"null: not yet"`
 }
 
 // ShowAlert returns an alert as JSON shows it.

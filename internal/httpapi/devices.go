@@ -64,10 +64,10 @@ type Device struct {
 	Tags           []string      `json:"tags" nullable:"false"`
 	State          devsync.State `json:"state" enum:"active,pending,retired"`
 	FirstSeenAt    *Time         `json:"first_seen_at" doc:"By the server's clock, as last_seen_at"`
-	LastSeenAt     *Time         `json:"last_seen_at"`
-	NewestAt       *Time         `json:"newest_at" doc:"Of all its events, by its own clock, as the next two"`
-	LastSuccessAt  *Time         `json:"last_success_at"`
-	LastFailureAt  *Time         `json:"last_failure_at"`
+	LastSeenAt     *Time         `json:"last_seen_at" nullable:"true"`
+	NewestAt       *Time         `json:"newest_at" nullable:"true" doc:"Of all its events, by its own clock, as the next two"`
+	LastSuccessAt  *Time         `json:"last_success_at" nullable:"true"`
+	LastFailureAt  *Time         `json:"last_failure_at" nullable:"true"`
 	Streak         int           `json:"streak" doc:"Failed syncs after the last one without errors"`
 	Status         string        `json:"status" enum:"ok,failed" doc:"Of the newest event"`
 	Totals         DeviceTotals  `json:"totals"`
@@ -169,9 +169,9 @@ type FailingDevice struct {
 	Group          string `json:"group" format:"uuid"`
 	Failures       int    `json:"failures" doc:"In the window"`
 	Streak         int    `json:"streak" doc:"In a row, up to its newest event"`
-	FirstFailureAt *Time  `json:"first_failure_at" doc:"In the window"`
-	LastFailureAt  *Time  `json:"last_failure_at" doc:"In the window"`
-	LastSuccessAt  *Time  `json:"last_success_at" doc:"null: it never had one"`
+	FirstFailureAt *Time  `json:"first_failure_at" nullable:"true" doc:"In the window"`
+	LastFailureAt  *Time  `json:"last_failure_at" nullable:"true" doc:"In the window"`
+	LastSuccessAt  *Time  `json:"last_success_at" nullable:"true" doc:"null: it never had one"`
 }
 
 type failuresAnswer struct{ Body List[FailingDevice] }

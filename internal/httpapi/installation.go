@@ -75,7 +75,7 @@ type Server struct {
 	ID         string `json:"id" format:"uuid"`
 	Address    string `json:"address"`
 	StartedAt  Time   `json:"started_at"`
-	LastBeatAt *Time  `json:"last_beat_at" doc:"By its own clock"`
+	LastBeatAt *Time  `json:"last_beat_at" nullable:"true" doc:"By its own clock"`
 }
 
 // longestQueues is how many queues an overview shows.

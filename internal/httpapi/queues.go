@@ -37,7 +37,7 @@ type Queue struct {
 	Kind      string `json:"kind"`
 	Waiting   int    `json:"waiting" doc:"Tasks that are due and do not run"`
 	Scheduled int    `json:"scheduled" doc:"Tasks whose time is ahead, be it by a retry"`
-	OldestAt  *Time  `json:"oldest_at" doc:"Since when the first of those that wait is due; null where none waits"`
+	OldestAt  *Time  `json:"oldest_at" nullable:"true" doc:"Since when the first of those that wait is due; null where none waits"`
 	Paused    bool   `json:"paused"`
 }
 

@@ -31,8 +31,8 @@ type Token struct {
 	Scopes     []string `json:"scopes,omitempty" doc:"Of an API token"`
 	DeviceID   string   `json:"device_id,omitempty" doc:"What a device token is bound to"`
 	CreatedAt  Time     `json:"created_at"`
-	ExpiresAt  *Time    `json:"expires_at" doc:"null: never"`
-	LastUsedAt *Time    `json:"last_used_at" doc:"To the minute; null: never"`
+	ExpiresAt  *Time    `json:"expires_at" nullable:"true" doc:"null: never"`
+	LastUsedAt *Time    `json:"last_used_at" nullable:"true" doc:"To the minute; null: never"`
 }
 
 func showToken(t auth.Token) Token {

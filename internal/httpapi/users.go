@@ -22,7 +22,7 @@ func (a *API) userRoutes() {
 type Account struct {
 	User
 	Disabled    bool  `json:"disabled" doc:"May neither log in nor use any token"`
-	LastLoginAt *Time `json:"last_login_at" doc:"null: never"`
+	LastLoginAt *Time `json:"last_login_at" nullable:"true" doc:"null: never"`
 	Groups      int   `json:"groups" doc:"In how many groups"`
 }
 
