@@ -18,18 +18,22 @@ import (
 func TestAsyncAPITakesWhatEventsShow(t *testing.T) {
 	doc := asyncapitest.Load(t)
 	now, id := time.Now(), "01936f00-0000-7000-8000-000000000001"
-	for name, tt := range map[string]struct {
+	type shown struct {
 		kind string
 		data any
-	}{
+	}
+	events := map[string]shown{
 		"device":               {"device", ShowDevice(devsync.Device{Group: id, State: devsync.Active, FirstSeen: now})},
 		"alert":                {"alert", ShowAlert(devsync.Alert{ID: id, Type: devsync.AlertSilent, OpenedAt: now, RecoveredAt: now})},
 		"statistics":           {"stats", showStats("24h", tasks.GroupStats{})},
 		"overview":             {"stats", Overview{Servers: []Server{{ID: id, StartedAt: Time{now}}}, Queues: []Queue{}}},
-		"notification":         {"notification", notify.Change{NotificationView: &notify.NotificationView{}, Unread: 3}},
 		"notifications read":   {"notification", notify.Change{}},
 		"task with everything": {"task", tasks.Task{ID: id, Priority: tasks.Normal, Status: tasks.Running, Parent: id, FinishedAt: now, Percent: new(float64)}.View()},
-	} {
+	}
+	for _, kind := range notify.Types {
+		events[string(kind)] = shown{"notification", notify.Change{NotificationView: &notify.NotificationView{Type: kind}, Unread: 3}}
+	}
+	for name, tt := range events {
 		t.Run(name, func(t *testing.T) {
 			data, err := json.Marshal(tt.data)
 			if err != nil {

@@ -101,7 +101,7 @@ type NotificationSettings struct {
 // NotificationsOff is types that are off in one group.
 type NotificationsOff struct {
 	Group *string       `json:"group" doc:"null: every group, and what has none"`
-	Types []notify.Type `json:"types" minItems:"1" maxItems:"9" nullable:"false" enum:"invited,joined,left,kicked,role_changed,group_deleted,task_finished,task_failed,worker_lost"`
+	Types []notify.Type `json:"types" minItems:"1" maxItems:"12" nullable:"false" enum:"invited,joined,left,kicked,role_changed,group_deleted,task_finished,task_failed,worker_lost,device_failing,device_silent,device_recovered"`
 }
 
 type notificationSettings struct{ Body NotificationSettings }

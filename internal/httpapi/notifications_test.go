@@ -314,6 +314,11 @@ func TestNotificationSettings(t *testing.T) {
 		t.Errorf("at first: %+v", got)
 	}
 	put := func(body string) answer { return ada.do(http.MethodPut, path, body) }
+	all, err := json.Marshal(map[string]any{"off": []any{map[string]any{"group": nil, "types": notify.Types}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ada.do(http.MethodPut, path, string(all)).want(http.StatusOK, "")
 	off := fmt.Sprintf(`{"off":[{"group":null,"types":["worker_lost"]},{"group":%q,"types":["joined","task_finished"]}]}`, mine)
 	for _, a := range []answer{put(off), ada.get(path)} {
 		got := into[settings](a, http.StatusOK)

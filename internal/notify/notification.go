@@ -137,7 +137,7 @@ func (n Notification) plus(later Notification) Notification {
 // What its type does not have is absent.
 type NotificationView struct {
 	ID   string `json:"id" doc:"UUIDv7"`
-	Type Type   `json:"type" enum:"invited,joined,left,kicked,role_changed,group_deleted,task_finished,task_failed,worker_lost"`
+	Type Type   `json:"type" enum:"invited,joined,left,kicked,role_changed,group_deleted,task_finished,task_failed,worker_lost,device_failing,device_silent,device_recovered"`
 	About
 	Count     int           `json:"count" doc:"How many happened; of tasks and workers, unread ones of a type and group are one"`
 	Read      bool          `json:"read"`
