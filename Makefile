@@ -74,8 +74,8 @@ test-long: ## everything, with the tests that take minutes (build tag long)
 	go test -race -timeout 60m -count 1 -tags long ./...
 
 .PHONY: test-cluster
-test-cluster: ## three servers, of which any is killed or stopped at random, for five minutes (FIRMLIGHT_TEST_SEED repeats a run)
-	go test -race -timeout 30m -count 1 -v -tags long -run 'TestCluster' ./e2e
+test-cluster: ## servers, workers, Redis and the store killed, stopped or cut off at random for five minutes (FIRMLIGHT_TEST_SEED repeats a run)
+	go test -race -timeout 30m -count 1 -v -tags long -run 'TestCluster|TestRollingRestart|TestJobsRunTwice|TestRelay' ./e2e
 
 .PHONY: lint
 lint: $(GOLANGCI) $(NODE) ## Go, shell, YAML, AsyncAPI, what is in deploy, and does the script of bench parse?

@@ -30,7 +30,11 @@ func startBalancer(t *testing.T, servers ...string) (url string) {
 	must(t, err)
 	var lines []string
 	for i, s := range servers {
-		lines = append(lines, fmt.Sprintf("    server s%d %s check source %s", i, strings.TrimPrefix(s, "http://"), balancerAddr))
+		addr, source := strings.TrimPrefix(s, "http://"), ""
+		if strings.HasPrefix(addr, "127.") {
+			source = " source " + balancerAddr
+		}
+		lines = append(lines, fmt.Sprintf("    server s%d %s check%s", i, addr, source))
 	}
 	text := string(b)
 	for place, instead := range map[string]string{

@@ -4,9 +4,7 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,8 +14,12 @@ import (
 	"github.com/firmlight/firmlight/e2e/kit"
 )
 
-// clusterTime is how long TestCluster lets things go wrong.
-const clusterTime = 5 * time.Minute
+// TestCluster of `make test-cluster`: as long as is promised, and with a network of
+// their own for servers where that is allowed (root).
+const (
+	clusterTime = 5 * time.Minute
+	namespaces  = true
+)
 
 // TestClusterFindsFaults: what TestCluster looks at is wrong on servers that were
 // built without the fence, or without refill.
@@ -65,20 +67,3 @@ func TestClusterFindsFaults(t *testing.T) {
 		})
 	}
 }
-
-// recorder keeps the errors of a check that has to fail.
-type recorder struct {
-	testing.TB
-	errors []string
-}
-
-func (r *recorder) Error(args ...any) { r.errors = append(r.errors, fmt.Sprint(args...)) }
-
-func (r *recorder) Errorf(format string, args ...any) { r.Error(fmt.Sprintf(format, args...)) }
-
-func (r *recorder) Fatal(args ...any) {
-	r.Error(args...)
-	runtime.Goexit()
-}
-
-func (r *recorder) Fatalf(format string, args ...any) { r.Fatal(fmt.Sprintf(format, args...)) }

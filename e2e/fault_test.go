@@ -29,7 +29,7 @@ const (
 func TestFaults(t *testing.T) {
 	redisURL, redis := redistest.Start(t)
 	f := &faults{
-		cluster: start(t, "FIRMLIGHT_REDIS_URL="+redisURL), redis: redis, batch: 50, backlog: faultBacklog, length: 10, busy: true, exact: true,
+		cluster: start(t, "FIRMLIGHT_REDIS_URL="+redisURL), redis: redis, batch: 50, backlog: faultBacklog, length: 10, look: 50 * time.Millisecond, busy: true, exact: true,
 		workers: map[string]*kit.Process{}, rnd: rand.New(rand.NewPCG(7, 7)),
 	}
 	for i := range faultWorkers {
@@ -50,13 +50,15 @@ func TestFaults(t *testing.T) {
 type faults struct {
 	*cluster
 	redis    *redistest.Server
-	batch    int  // tasks in a submit
-	backlog  int  // tasks that always wait
-	length   int  // of a task: 20 to 80 times as many ms
-	busy     bool // every worker always has something to do
-	exact    bool // statistics are written with what they count: not on MongoDB
+	batch    int           // tasks in a submit
+	backlog  int           // tasks that always wait
+	look     time.Duration // between two looks at how many wait
+	length   int           // of a task: 20 to 80 times as many ms
+	busy     bool          // every worker always has something to do
+	exact    bool          // statistics are written with what they count: not on MongoDB
 	rnd      *rand.Rand
 	workers  map[string]*kit.Process
+	door     func(worker string) (url string) // where a worker connects; nil: the server
 	killings []killing
 	accepted []string
 	refused  atomic.Int64 // submits that were answered 429 or 503, or not at all
@@ -69,14 +71,20 @@ type killing struct {
 	at     time.Time
 }
 
-func (f *faults) spawn(name string) { f.workers[name] = f.testWorker(name, faultSlots) }
+func (f *faults) spawn(name string) {
+	url := f.Server.URL
+	if f.door != nil {
+		url = f.door(name)
+	}
+	f.workers[name] = f.testWorkerAt(url, name, faultSlots)
+}
 
 // load submits batches, each with keys that make it safe to send again, and
 // keeps tasks waiting until there are enough.
 func (f *faults) load(ctx context.Context, enough func() bool) {
 	for sent := 0; !enough() && ctx.Err() == nil; {
 		if f.waiting(ctx) > f.backlog {
-			pause(ctx, 50*time.Millisecond)
+			pause(ctx, f.look)
 			continue
 		}
 		specs := make([]map[string]any, f.batch)

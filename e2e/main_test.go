@@ -103,8 +103,14 @@ func (c *cluster) worker(name string, slots int, args ...string) *kit.Process {
 // testWorker starts a worker of kind "work".
 func (c *cluster) testWorker(name string, slots int) *kit.Process {
 	c.t.Helper()
+	return c.testWorkerAt(c.Server.URL, name, slots)
+}
+
+// testWorkerAt starts one that connects to another URL than the server's.
+func (c *cluster) testWorkerAt(url, name string, slots int) *kit.Process {
+	c.t.Helper()
 	p, err := kit.StartProcess(testWorker, nil, []string{
-		"FIRMLIGHT_SERVER=" + c.Server.URL, "FIRMLIGHT_TOKEN=" + c.token, "NAME=" + name, fmt.Sprint("SLOTS=", slots),
+		"FIRMLIGHT_SERVER=" + url, "FIRMLIGHT_TOKEN=" + c.token, "NAME=" + name, fmt.Sprint("SLOTS=", slots),
 	}, nil)
 	must(c.t, err)
 	c.t.Cleanup(p.Kill)

@@ -14,12 +14,12 @@ import (
 // startTwo runs two servers on one MongoDB and one Redis.
 func startTwo(t *testing.T) (c *cluster, second *kit.Server) {
 	t.Helper()
-	env, _ := shared(t)
+	env, _, _ := shared(t)
 	return start(t, env...), startMember(t, bins.Server, env)
 }
 
 // shared starts what several servers share.
-func shared(t *testing.T) (env []string, redis *redistest.Server) {
+func shared(t *testing.T) (env []string, mongodb *mongotest.Server, redis *redistest.Server) {
 	t.Helper()
 	mongodb, err := mongotest.Start()
 	must(t, err)
@@ -27,7 +27,7 @@ func shared(t *testing.T) (env []string, redis *redistest.Server) {
 	url, redis := redistest.Start(t)
 	return []string{
 		"FIRMLIGHT_MONGODB_URI=" + mongodb.Database(), "FIRMLIGHT_REDIS_URL=" + url, "FIRMLIGHT_SECRET=" + strings.Repeat("s", 32),
-	}, redis
+	}, mongodb, redis
 }
 
 // startMember runs one of several servers.
@@ -35,13 +35,17 @@ func startMember(t *testing.T, bin string, env []string) *kit.Server {
 	t.Helper()
 	s, err := kit.StartServer(bin, t.TempDir(), env, nil)
 	must(t, err)
+	killAtEnd(t, s)
+	return s
+}
+
+func killAtEnd(t *testing.T, s *kit.Server) {
 	t.Cleanup(func() {
 		s.Kill()
 		if t.Failed() {
 			t.Logf("end of a server's output:\n%s", s.Output())
 		}
 	})
-	return s
 }
 
 // TestMongoDB: two servers on one MongoDB and one Redis share their work; when one

@@ -119,7 +119,7 @@ func (c *client) post(ctx context.Context, q request) (fresh, again int, err err
 			if err == nil || time.Now().After(until) {
 				return fresh, again, err
 			}
-		case err == nil && status != http.StatusServiceUnavailable && status != http.StatusTooManyRequests:
+		case err == nil && status < http.StatusInternalServerError && status != http.StatusTooManyRequests, status == http.StatusInternalServerError:
 			return 0, again, fmt.Errorf("%s answered %d: %.200s", path, status, answer)
 		case ctx.Err() != nil:
 			return 0, again, context.Cause(ctx)

@@ -136,6 +136,11 @@ func StartServer(bin, dir string, env []string, log io.Writer) (*Server, error) 
 	if err != nil {
 		return nil, err
 	}
+	return StartServerAt(addr, bin, dir, env, log)
+}
+
+// StartServerAt is StartServer on a given address.
+func StartServerAt(addr, bin, dir string, env []string, log io.Writer) (*Server, error) {
 	s := &Server{URL: "http://" + addr, bin: bin, dir: dir, addr: addr, log: log, env: append([]string{
 		"FIRMLIGHT_LISTEN=" + addr, "FIRMLIGHT_DATA_DIR=" + dir, "FIRMLIGHT_ADMIN_USERNAME=admin",
 		"FIRMLIGHT_ADMIN_EMAIL=admin@example.org", "FIRMLIGHT_ADMIN_PASSWORD=" + AdminPassword,

@@ -216,7 +216,7 @@ func (a *App) wireWork() {
 		Cluster: a.store, Hub: a.hub, Grace: a.cfg.WorkerGrace, KeepMetadata: a.cfg.MetadataRetention,
 		PruneStats: a.store.PruneStats, SweepLogins: a.auth.Sweep, PruneAudit: a.audit.Prune,
 		Devices: a.devices, KeepEvents: a.cfg.EventRetention,
-		SweepNotifications: a.notify.Sweep, WorkerLost: a.workerLost,
+		SweepNotifications: a.notify.Sweep, WorkerLost: a.workerLost, ServerLost: a.live.Missed,
 		Tombstones: a.store, RemoveQueues: q.Remove, Log: a.log,
 	})
 	a.listen()

@@ -62,6 +62,9 @@ type Deps struct {
 	KeepEvents time.Duration
 	// SweepNotifications deletes old notifications.
 	SweepNotifications func(ctx context.Context) error
+	// ServerLost is called when another server is found dead: what it had to tell is
+	// lost. It must not block.
+	ServerLost func()
 	// WorkerLost is told of sessions that were lost to a fault of their worker or
 	// the line. It must not block.
 	WorkerLost func(s workers.Session)
@@ -88,14 +91,14 @@ type Runner struct {
 	deleted chan struct{} // holds one when a group was deleted here
 
 	mu     sync.Mutex // guards leases
-	leases map[string]time.Time
+	leases map[string]lease
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
 
 // New returns a Runner.
 func New(d Deps) *Runner {
-	r := &Runner{Deps: d, leases: map[string]time.Time{}, deleted: make(chan struct{}, 1)}
+	r := &Runner{Deps: d, leases: map[string]lease{}, deleted: make(chan struct{}, 1)}
 	r.cron = cron.New()
 	r.watcher = newServerWatch(r)
 	r.beat = newHeartbeat(r)
@@ -158,35 +161,15 @@ func (r *Runner) Stop(ctx context.Context) error {
 func (r *Runner) runJob(ctx context.Context, j job) {
 	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
 	defer cancel()
-	if j.alone && !r.holds(ctx, j.name) {
+	if j.alone {
+		r.runAlone(ctx, j)
 		return
 	}
+	r.attempt(ctx, j)
+}
+
+func (r *Runner) attempt(ctx context.Context, j job) {
 	if err := j.run(ctx); err != nil && ctx.Err() == nil {
 		r.Log.WarnContext(ctx, "job failed, will run again", "job", j.name, "error", err)
 	}
-}
-
-// holds takes or keeps the lease of a job. It asks the store only when half of
-// the lease is over, so that an idle installation writes little.
-func (r *Runner) holds(ctx context.Context, name string) bool {
-	now := time.Now()
-	r.mu.Lock()
-	until := r.leases[name]
-	r.mu.Unlock()
-	if now.Before(until.Add(-leaseTime / 2)) {
-		return true
-	}
-	until = now.Add(leaseTime)
-	fence, ok, err := r.Cluster.Lease(ctx, name, r.Server.ID, now, until)
-	if err != nil || !ok {
-		until = time.Time{}
-	}
-	r.mu.Lock()
-	taken := r.leases[name].IsZero() && ok
-	r.leases[name] = until
-	r.mu.Unlock()
-	if taken {
-		r.Log.DebugContext(ctx, "took the lease of a job", "job", name, "fence", fence)
-	}
-	return ok && err == nil
 }

@@ -31,6 +31,7 @@ type fixture struct {
 	hub     *hub
 	cluster *cluster
 	told    []string // sessions of lost workers
+	buried  int      // servers that were found dead
 	removed []string // groups whose queues are gone
 	away    error    // what removing queues returns
 }
@@ -100,6 +101,7 @@ func setUp(t *testing.T) *fixture {
 		SweepLogins:        func(context.Context) (int64, error) { return 0, nil },
 		SweepNotifications: func(context.Context) error { return nil },
 		WorkerLost:         func(s workers.Session) { f.told = append(f.told, s.ID) }, Log: log,
+		ServerLost: func() { f.buried++ },
 		Devices:    devsync.NewService(devsync.Options{Store: db, Now: time.Now}),
 		Tombstones: db, RemoveQueues: f.removeQueues,
 	})
@@ -184,6 +186,9 @@ func TestDeadServersSessionsGetGraceAndThenLoseTheirTasks(t *testing.T) {
 	task := f.running("s", 1)
 	must(t, f.store.Beat(t.Context(), workers.Server{ID: "there", Beat: 1}))
 	must(t, f.bury("there"))
+	if f.buried != 1 {
+		t.Errorf("%d losses of a server were told", f.buried)
+	}
 	if got := f.state("s"); got != workers.Grace {
 		t.Fatalf("session is %s", got)
 	}
@@ -406,17 +411,51 @@ func TestJobsAreDoneByOneServer(t *testing.T) {
 	f := setUp(t)
 	other := New(f.Deps)
 	other.Server.ID = "there"
-	if !f.holds(t.Context(), "job") || other.holds(t.Context(), "job") {
+	holds := func(r *Runner) bool { _, ok := r.holds(t.Context(), "job", time.Minute); return ok }
+	if !holds(f.Runner) || holds(other) {
 		t.Fatal("two servers hold one lease")
 	}
-	if !f.holds(t.Context(), "job") {
+	if !holds(f.Runner) {
 		t.Fatal("the holder lost its lease")
 	}
-	now := time.Now().Add(2 * leaseTime)
+	now := time.Now().Add(time.Minute)
+	if _, ok, err := f.Cluster.Lease(t.Context(), "job", "there", now, now.Add(leaseTime)); ok || err != nil {
+		t.Fatalf("the lease was taken when the next run was due: %v", err)
+	}
+	now = now.Add(2 * leaseTime)
 	fence, ok, err := f.Cluster.Lease(t.Context(), "job", "there", now, now.Add(leaseTime))
 	if err != nil || !ok || fence < 2 {
 		t.Fatal(fence, ok, err)
 	}
+}
+
+// TestRunEndsWithItsLease: a job that takes long keeps its lease, and is cancelled
+// when another server has it all the same.
+func TestRunEndsWithItsLease(t *testing.T) {
+	f := setUp(t)
+	synctest.Test(t, func(t *testing.T) {
+		c := &countingCluster{}
+		f.Cluster = c
+		began := time.Now()
+		f.runJob(t.Context(), job{"job", time.Second, true, func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}})
+		if took := time.Since(began); took < 3*leaseTime || took > 5*leaseTime || c.taken < 4 {
+			t.Errorf("cancelled after %s, having renewed the lease %d times", took, c.taken)
+		}
+	})
+}
+
+// countingCluster gives the lease a few times, and then to somebody else.
+type countingCluster struct {
+	workers.Cluster
+	taken int
+}
+
+func (c *countingCluster) Lease(context.Context, string, string, time.Time, time.Time) (int64, bool, error) {
+	c.taken++
+	return 1, c.taken <= 4, nil
 }
 
 func TestRetentionDeletesOldTasksAndKeepsTheRest(t *testing.T) {

@@ -38,7 +38,10 @@ func (w *serverWatch) run(ctx context.Context) error {
 		return err
 	}
 	stale := w.observe(servers, time.Now())
-	if len(stale) == 0 || !w.r.holds(ctx, "servers") {
+	if len(stale) == 0 {
+		return nil
+	}
+	if _, ok := w.r.holds(ctx, "servers", time.Second); !ok {
 		return nil
 	}
 	var errs []error
@@ -84,6 +87,7 @@ func (w *serverWatch) bury(ctx context.Context, id string) error {
 	if err := PartAll(ctx, w.r.Sessions, sessions, w.r.Grace); err != nil {
 		return err
 	}
+	w.r.ServerLost()
 	return w.r.Cluster.RemoveServer(ctx, id)
 }
 

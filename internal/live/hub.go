@@ -211,6 +211,15 @@ func (h *Hub) takeChanged() []Topic {
 	return ts
 }
 
+// Missed tells every client, here and on other servers, that it may have missed
+// something. It does not block.
+func (h *Hub) Missed() {
+	h.resync()
+	if h.relay != nil {
+		h.relay.miss()
+	}
+}
+
 // resync tells every client that it may have missed something.
 func (h *Hub) resync() {
 	for _, c := range h.all() {

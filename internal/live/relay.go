@@ -96,6 +96,14 @@ func (r *Relay) tell(o order) {
 	r.signal()
 }
 
+// miss has others resync.
+func (r *Relay) miss() {
+	r.mu.Lock()
+	r.missed = true
+	r.mu.Unlock()
+	r.signal()
+}
+
 func (r *Relay) signal() {
 	select {
 	case r.wake <- struct{}{}:
@@ -103,7 +111,9 @@ func (r *Relay) signal() {
 	}
 }
 
+// send publishes what comes, until ctx ends, and then what is left.
 func (r *Relay) send(ctx context.Context) {
+	defer r.sendRest(context.WithoutCancel(ctx))
 	var sent time.Time
 	pause := relayInterval
 	for {
@@ -123,6 +133,18 @@ func (r *Relay) send(ctx context.Context) {
 			pause = publishAgain
 		}
 		sent = time.Now()
+	}
+}
+
+func (r *Relay) sendRest(ctx context.Context) {
+	r.mu.Lock()
+	waits := len(r.events) > 0 || len(r.orders) > 0 || r.missed
+	r.mu.Unlock()
+	if !waits {
+		return
+	}
+	if err := r.flush(ctx); err != nil {
+		r.log.WarnContext(ctx, "the last live events did not reach other servers", "error", err)
 	}
 }
 

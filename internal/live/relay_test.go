@@ -123,3 +123,27 @@ func TestOverflowAndRestartOfRedisResync(t *testing.T) {
 	p.until(TypeResync)
 	meet(t, one, p, "u")
 }
+
+// TestMissedOnOtherServers: what a server that died had to tell is asked for again
+// by everybody's browsers, and a server that stops tells all it has to.
+func TestMissedOnOtherServers(t *testing.T) {
+	url, _ := redistest.Start(t)
+	one := newSite(t, DefaultTiming, newRelay(t, url, "one", yes))
+	two := newSite(t, DefaultTiming, newRelay(t, url, "two", yes))
+	here, there := one.open("user=u"), two.open("user=u")
+	here.subscribe("me")
+	there.subscribe("me")
+	meet(t, one, there, "u")
+	one.hub.Missed()
+	here.until(TypeResync)
+	there.until(TypeResync)
+
+	meet(t, one, there, "u") // nothing is left out any more
+	one.hub.Notify("u", "first")
+	one.hub.Notify("u", "last") // waits for the next batch
+	if err := one.hub.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for string(there.until(TypeNotification).Note) != `"last"` {
+	}
+}

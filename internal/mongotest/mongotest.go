@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,7 +22,10 @@ type Server struct {
 	// StandIn says that it is FerretDB: slow with many documents, and without plans.
 	StandIn bool
 	uri     string
-	stop    func() error
+	addr    string // of the stand-in: the same after a restart
+	dir     string // its data
+	cmd     *exec.Cmd
+	in      io.Closer // it ends with its input
 }
 
 // patience is how long the stand-in may take to end.
@@ -30,36 +34,73 @@ const patience = 10 * time.Second
 // Start returns when the server can be connected to. Stop it after its last use.
 func Start() (*Server, error) {
 	if uri := os.Getenv("FIRMLIGHT_TEST_MONGODB_URI"); uri != "" {
-		return &Server{uri: uri, stop: func() error { return nil }}, nil
+		return &Server{uri: uri}, nil
 	}
-	_, here, _, ok := runtime.Caller(0)
-	if !ok {
-		return nil, errors.New("mongotest: where is the repository?")
-	}
-	cmd := exec.Command(filepath.Join(filepath.Dir(here), "../../.tools/bin/ferretdb"))
-	cmd.Stderr = os.Stderr
-	cmd.WaitDelay = patience
-	in, err := cmd.StdinPipe()
+	dir, err := os.MkdirTemp("", "ferretdb")
 	if err != nil {
 		return nil, err
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
+	s := &Server{StandIn: true, addr: "127.0.0.1:0", dir: dir}
+	if err := s.Restart(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("no FerretDB, run `make setup`: %w", err)
-	}
-	stop := func() error { return errors.Join(in.Close(), cmd.Wait()) } // it ends with its input
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("FerretDB did not start: %w", err), stop())
-	}
-	return &Server{StandIn: true, uri: strings.TrimSpace(line), stop: stop}, nil
+	s.addr = strings.TrimPrefix(s.uri, "mongodb://")
+	return s, nil
 }
 
-// Stop ends the stand-in; a real server goes on.
-func (s *Server) Stop() error { return s.stop() }
+// Restart starts the stand-in, after it was killed on the same address and data.
+func (s *Server) Restart() error {
+	_, here, _, ok := runtime.Caller(0)
+	if !ok {
+		return errors.New("mongotest: where is the repository?")
+	}
+	s.cmd = exec.Command(filepath.Join(filepath.Dir(here), "../../.tools/bin/ferretdb"), s.dir, s.addr)
+	s.cmd.Stderr = os.Stderr
+	s.cmd.WaitDelay = patience
+	in, err := s.cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	s.in = in
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return fmt.Errorf("no FerretDB, run `make setup`: %w", err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		return errors.Join(fmt.Errorf("FerretDB did not start: %w", err), s.end())
+	}
+	s.uri = strings.TrimSpace(line)
+	return nil
+}
+
+// Addr is the host:port of the server; of a real one all of them.
+func (s *Server) Addr() string {
+	hosts, _, _ := strings.Cut(strings.TrimPrefix(s.uri, "mongodb://"), "/")
+	return hosts
+}
+
+// Kill ends the stand-in with SIGKILL and waits; its data stays.
+func (s *Server) Kill() {
+	_ = s.cmd.Process.Kill() // an error means that it has ended
+	_ = s.end()              // killed
+}
+
+// Signal sends a signal to the stand-in.
+func (s *Server) Signal(sig os.Signal) error { return s.cmd.Process.Signal(sig) }
+
+func (s *Server) end() error { return errors.Join(s.in.Close(), s.cmd.Wait()) }
+
+// Stop ends the stand-in and removes its data; a real server goes on.
+func (s *Server) Stop() error {
+	if !s.StandIn {
+		return nil
+	}
+	return errors.Join(s.end(), os.RemoveAll(s.dir))
+}
 
 // Database returns the URI of a database that is not there yet. On a real server
 // whoever uses it drops it.

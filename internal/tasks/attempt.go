@@ -113,6 +113,7 @@ func (s *Service) StrayResult(ctx context.Context, session string, r protocol.Re
 	mine, accepted := attemptOf(t, history, session, r.Attempt)
 	switch waits := !t.Status.Ended() && t.Status != Running; {
 	case accepted:
+		s.Events.TaskChanged(t) // whoever took it may have died before it told anybody
 		return ack(r, ""), nil
 	case r.Attempt < t.Attempt, r.Attempt == t.Attempt && waits:
 		return ack(r, protocol.StaleAttempt), s.noteLate(ctx, t, history, session, r.Attempt)

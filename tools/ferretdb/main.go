@@ -3,8 +3,11 @@
 // writes in separate steps, so of several clients that race one compare-and-set
 // more than one may win; one at a time they are as atomic as MongoDB's are.
 //
-// It listens on a free port of 127.0.0.1, prints its URI, and ends with its
-// standard input.
+// `ferretdb DIR ADDR` keeps its data in DIR, which outlives it, and listens on ADDR;
+// without them in a directory of its own, on a free port of 127.0.0.1. It prints its
+// URI and ends with its standard input. What it has answered is with the system and
+// stays when it is killed; only a machine that fails would take it back
+// (synchronous=off).
 package main
 
 import (
@@ -22,18 +25,24 @@ import (
 )
 
 func main() {
-	if err := run(context.Background(), os.Stdin, os.Stdout); err != nil {
+	dir, addr := "", "127.0.0.1:0"
+	if len(os.Args) == 3 {
+		dir, addr = os.Args[1], os.Args[2]
+	}
+	if err := run(context.Background(), dir, addr, os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "ferretdb:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, until io.Reader, out io.Writer) error {
-	dir, err := os.MkdirTemp("", "ferretdb")
-	if err != nil {
-		return err
+func run(ctx context.Context, dir, addr string, until io.Reader, out io.Writer) error {
+	if dir == "" {
+		var err error
+		if dir, err = os.MkdirTemp("", "ferretdb"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
 	}
-	defer os.RemoveAll(dir)
 	db, err := ferretdb.New(&ferretdb.Config{
 		Listener:  ferretdb.ListenerConfig{TCP: "127.0.0.1:0"},
 		Handler:   "sqlite",
@@ -46,7 +55,7 @@ func run(ctx context.Context, until io.Reader, out io.Writer) error {
 	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- db.Run(ctx) }()
-	front, err := net.Listen("tcp", "127.0.0.1:0")
+	front, err := net.Listen("tcp", addr)
 	if err != nil {
 		stop()
 		return err
@@ -89,17 +98,21 @@ func pass(client, server net.Conn) error {
 	if err != nil {
 		return err
 	}
-	turn.Lock()
-	defer turn.Unlock()
-	if _, err := server.Write(command); err != nil {
-		return err
-	}
-	answer, err := message(server)
+	answer, err := ask(server, command)
 	if err != nil {
 		return err
 	}
-	_, err = client.Write(answer)
+	_, err = client.Write(answer) // nobody waits for a client that does not read
 	return err
+}
+
+func ask(server net.Conn, command []byte) (answer []byte, err error) {
+	turn.Lock()
+	defer turn.Unlock()
+	if _, err := server.Write(command); err != nil {
+		return nil, err
+	}
+	return message(server)
 }
 
 // maxMessage is the wire protocol's limit.

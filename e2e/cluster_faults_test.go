@@ -1,0 +1,123 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+)
+
+// disturb lets one thing after another go wrong: in random order each of them,
+// then again.
+func (m *many) disturb(ctx context.Context, over func() bool) {
+	all := m.troubles()
+	for !over() && ctx.Err() == nil {
+		for _, i := range m.rnd.Perm(len(all)) {
+			if over() || ctx.Err() != nil {
+				return
+			}
+			pause(ctx, m.upTo(500, 2500))
+			all[i](ctx)
+		}
+	}
+}
+
+// troubles are what may go wrong. What is stopped or cut off for long is given up
+// by the others, and what comes back soon is not.
+func (m *many) troubles() []func(context.Context) {
+	all := []func(context.Context){
+		m.killServer, m.stopServer, m.drainServer, m.killWorker, m.stopWorker, m.flush, m.killRedis, m.stopRedisLine, m.stopStoreLine, m.stopWorkerLine,
+	}
+	if m.store.StandIn {
+		all = append(all, m.killStore, m.stopStore)
+	}
+	if m.servers[0].plug != nil {
+		all = append(all, m.unplug)
+	}
+	return all
+}
+
+// upTo is a random time between two numbers of milliseconds.
+func (m *many) upTo(least, most int) time.Duration {
+	return time.Duration(least+m.rnd.IntN(most-least)) * time.Millisecond
+}
+
+func (m *many) anyServer() (*member, string) {
+	i := m.rnd.IntN(len(m.servers))
+	return m.servers[i], fmt.Sprint("server ", i, " ")
+}
+
+func (m *many) killServer(ctx context.Context) {
+	s, name := m.anyServer()
+	s.Kill()
+	m.note(name+"killed", "")
+	pause(ctx, m.upTo(0, 3000))
+	must(m.t, s.Restart())
+}
+
+func (m *many) stopServer(ctx context.Context) {
+	s, name := m.anyServer()
+	must(m.t, s.Signal(syscall.SIGSTOP))
+	m.note(name+"stopped (SIGSTOP)", "")
+	pause(ctx, m.upTo(500, 10_000))
+	must(m.t, s.Signal(syscall.SIGCONT))
+}
+
+func (m *many) drainServer(context.Context) {
+	s, name := m.anyServer()
+	must(m.t, s.Stop(time.Minute))
+	m.note(name+"drained", "")
+	must(m.t, s.Restart())
+}
+
+func (m *many) killRedis(ctx context.Context) {
+	m.redis.Kill()
+	m.note("Redis killed", "")
+	pause(ctx, m.upTo(0, 4000))
+	m.redis.Restart()
+}
+
+func (m *many) killStore(ctx context.Context) {
+	m.store.Kill()
+	m.note("store killed", "")
+	pause(ctx, m.upTo(0, 3000))
+	must(m.t, m.store.Restart())
+}
+
+func (m *many) stopStore(ctx context.Context) {
+	must(m.t, m.store.Signal(syscall.SIGSTOP))
+	m.note("store stopped (SIGSTOP)", "")
+	pause(ctx, m.upTo(500, 10_000))
+	must(m.t, m.store.Signal(syscall.SIGCONT))
+}
+
+func (m *many) stopRedisLine(ctx context.Context) {
+	s, name := m.anyServer()
+	m.cut(ctx, s.redis, name+"cut off from Redis", "")
+}
+
+func (m *many) stopStoreLine(ctx context.Context) {
+	s, name := m.anyServer()
+	m.cut(ctx, s.store, name+"cut off from the store", "")
+}
+
+func (m *many) stopWorkerLine(ctx context.Context) {
+	name := m.anyWorker()
+	m.cut(ctx, m.lines[name], "worker cut off", name)
+}
+
+func (m *many) cut(ctx context.Context, line *relay, what, worker string) {
+	line.cut()
+	m.note(what, worker)
+	pause(ctx, m.upTo(1000, 14_000))
+	line.heal()
+}
+
+// unplug takes a server from the network of all others.
+func (m *many) unplug(ctx context.Context) {
+	s, name := m.anyServer()
+	must(m.t, s.plug(false))
+	m.note(name+"unplugged", "")
+	pause(ctx, m.upTo(1000, 14_000))
+	must(m.t, s.plug(true))
+}
