@@ -57,7 +57,7 @@ const description = `The command line of Firmlight.
 Begin with "firmlight login --server URL". Everything is also there for scripts: --json on each command, and an exit status:
 
   0    done
-  1    a task that was waited for failed or was cancelled
+  1    a task that was waited for failed or was cancelled; a worker failed a case of conformance
   2    what was given is wrong: flags, input, a file
   3    not logged in, or not allowed
   4    there is no such thing, or not any more
