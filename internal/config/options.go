@@ -42,6 +42,11 @@ func Parse(args, environ []string, stdout io.Writer) (Config, error) {
 	if errors.Is(err, flag.ErrHelp) {
 		return Config{}, errors.Join(ErrHelp, printHelp(stdout, options))
 	}
+	if err != nil {
+		if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+			err = fmt.Errorf("unknown flag --%s; --help lists all", name)
+		}
+	}
 	if err == nil && flags.NArg() > 0 {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}

@@ -96,7 +96,8 @@ func problemOf(ctx context.Context, err error) *Problem {
 			rq.log().ErrorContext(ctx, "request failed", "error", err)
 		}
 		f = fault.New(fault.Internal, "internal", "internal error")
-	} else if f.Kind == fault.Unavailable {
+	} else if f.Kind == fault.Unavailable && ctx.Err() == nil && !rq.warned {
+		rq.warned = true
 		rq.log().WarnContext(ctx, "request refused", "error", err)
 	}
 	status := statuses[f.Kind]

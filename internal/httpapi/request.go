@@ -26,6 +26,7 @@ type request struct {
 	caller *auth.Caller // nil: nobody
 	http   *http.Request
 	note   note // for the audit log
+	warned bool // of what is away: the items of a batch fail for the same reason
 }
 
 type requestKey struct{}
