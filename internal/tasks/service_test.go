@@ -179,6 +179,29 @@ func TestLateResultIsNotedOnce(t *testing.T) {
 	}
 }
 
+// TestResultSentAgainIsToldAgain: who took the result may have died before it told
+// anybody of the end.
+func TestResultSentAgainIsToldAgain(t *testing.T) {
+	f := newFixture(t)
+	task := f.submit(t, tasks.Spec{Kind: "k"})
+	own, _ := f.claim(t, task, "s", 1)
+	f.result(t, own.Task, protocol.Succeeded, `1`)
+	for len(f.events.changed) > 0 {
+		<-f.events.changed
+	}
+	if a := f.result(t, own.Task, protocol.Succeeded, `1`); !a.Accepted {
+		t.Fatalf("%+v", a)
+	}
+	select {
+	case told := <-f.events.changed:
+		if told.ID != task.ID || told.Status != tasks.Succeeded {
+			t.Errorf("told of %s, %s", told.ID, told.Status)
+		}
+	default:
+		t.Error("nobody was told")
+	}
+}
+
 func TestTimeoutIsAFailureAndTellsTheWorker(t *testing.T) {
 	f := newFixture(t)
 	task := f.submit(t, tasks.Spec{Kind: "k", MaxAttempts: 1, TimeoutS: 1})
