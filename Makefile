@@ -19,6 +19,7 @@ GOLANGCI := .tools/bin/golangci-lint
 FERRETDB := .tools/bin/ferretdb
 NODE     := tools/node_modules/.package-lock.json
 OPENAPI  := docs/openapi.json
+PYTHON   := clients/python/.venv/.installed
 FUZZTIME ?= 10s
 STARTED  := $(shell date +%s)
 
@@ -51,6 +52,7 @@ test: ## everything that has to pass, cheapest first, stopping at the first fail
 	@scripts/step generated $(MAKE) check-generated
 	@scripts/step lint $(MAKE) lint
 	@scripts/step 'unit and integration tests' $(MAKE) test-unit
+	@scripts/step 'Python SDK' $(MAKE) test-python
 	@scripts/step 'end-to-end tests' $(MAKE) test-e2e
 	@scripts/step 'size of the server' $(MAKE) check-size
 	@scripts/step demo env DEMO_EXIT=1 $(MAKE) demo
@@ -65,8 +67,12 @@ test-unit test-e2e test-long test-cluster: export GOFLAGS += \
 test-unit: ## unit and integration tests, with the race detector and real servers
 	go test -race -timeout 10m $(UNIT)
 
+.PHONY: test-python
+test-python: bin/server bin/worker $(PYTHON) ## Python SDK and client: ruff, mypy, tests with real servers and workers, the wheel
+	cd clients/python && .venv/bin/ruff check && .venv/bin/ruff format --check --quiet && .venv/bin/mypy && .venv/bin/pytest
+
 .PHONY: test-e2e
-test-e2e: ## real processes, killed and restarted
+test-e2e: $(PYTHON) ## real processes, killed and restarted
 	go test -race -timeout 15m -count 1 ./e2e/...
 
 .PHONY: test-long
@@ -151,6 +157,12 @@ $(FERRETDB): scripts/ferretdb tools/ferretdb/go.mod tools/ferretdb/go.sum tools/
 
 $(NODE): tools/package.json tools/package-lock.json
 	npm ci --prefix tools --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(PYTHON): clients/python/requirements.txt clients/python/pyproject.toml
+	python3 -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable clients/python
 	@touch $@
 
 FORCE:

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -30,7 +32,7 @@ func TestFaults(t *testing.T) {
 	redisURL, redis := redistest.Start(t)
 	f := &faults{
 		cluster: start(t, "FIRMLIGHT_REDIS_URL="+redisURL), redis: redis, batch: 50, backlog: faultBacklog, length: 10, look: 50 * time.Millisecond, busy: true, exact: true,
-		workers: map[string]*kit.Process{}, rnd: rand.New(rand.NewPCG(7, 7)),
+		workers: map[string]*kit.Process{}, rnd: rand.New(rand.NewPCG(7, 7)), python: pythonWorker(t),
 	}
 	for i := range faultWorkers {
 		f.spawn(fmt.Sprint("w", i))
@@ -59,6 +61,8 @@ type faults struct {
 	rnd      *rand.Rand
 	workers  map[string]*kit.Process
 	door     func(worker string) (url string) // where a worker connects; nil: the server
+	spawned  int                              // workers ever
+	python   string                           // program of the Python worker, or none
 	killings []killing
 	accepted []string
 	refused  atomic.Int64 // submits that were answered 429 or 503, or not at all
@@ -71,12 +75,37 @@ type killing struct {
 	at     time.Time
 }
 
+// spawn starts a worker of kind "work": every third one in Python, where that is
+// installed (make test-e2e sees to it).
 func (f *faults) spawn(name string) {
 	url := f.Server.URL
 	if f.door != nil {
 		url = f.door(name)
 	}
+	f.spawned++
+	if f.python != "" && f.spawned%3 == 0 {
+		p, err := kit.StartWorker(f.python, url, f.token, name, faultSlots, []string{"fleet:worker"}, nil)
+		must(f.t, err)
+		f.t.Cleanup(p.Kill)
+		f.workers[name] = p
+		return
+	}
 	f.workers[name] = f.testWorkerAt(url, name, faultSlots)
+}
+
+// pythonWorker is the Python SDK's worker program, "" where it is not installed.
+// Its kinds for tests are found in clients/python/tests.
+func pythonWorker(t *testing.T) string {
+	t.Helper()
+	folder, err := filepath.Abs("../clients/python")
+	must(t, err)
+	program := filepath.Join(folder, ".venv", "bin", "firmlight-worker")
+	if _, err := os.Stat(program); err != nil {
+		t.Log("without Python workers: run make test-python once")
+		return ""
+	}
+	t.Setenv("PYTHONPATH", filepath.Join(folder, "tests"))
+	return program
 }
 
 // load submits batches, each with keys that make it safe to send again, and

@@ -3,6 +3,7 @@
 `Worker` takes tasks (firmlight.worker); `Client` and `AsyncClient` submit them (firmlight.client).
 """
 
+from .client import ApiError, AsyncClient, Client, Task, TaskFailed
 from .context import Context
 from .errors import (
     BadInput,
@@ -21,8 +22,11 @@ from .protocol import Raw, __version__
 from .worker import Worker
 
 __all__ = [
+    "ApiError",
+    "AsyncClient",
     "BadInput",
     "Cancelled",
+    "Client",
     "ClosedError",
     "ConfigError",
     "Context",
@@ -32,7 +36,9 @@ __all__ = [
     "Reject",
     "RetryableError",
     "StoppedError",
+    "Task",
     "TaskError",
+    "TaskFailed",
     "Worker",
     "WorkerError",
     "__version__",
