@@ -55,7 +55,7 @@ func (m *many) follow(ctx context.Context) *follower {
 	wg.Go(func() {
 		for ctx.Err() == nil {
 			_ = m.Watch(ctx, []string{"group:" + m.group}, func(e kit.Event) bool { return f.hear(ctx, e) }) // again
-			pause(ctx, 400*time.Millisecond)
+			pause(ctx, time.Second)
 		}
 	})
 	m.t.Cleanup(func() { stop(); wg.Wait() })
@@ -165,7 +165,7 @@ func (m *many) reportDevices(ctx context.Context, over <-chan struct{}) (done <-
 	s, err := fleet.NewGroup(ctx, m.Server.URL, "keeper")
 	must(m.t, err)
 	o := testFleet(11) // the first and the last send each event alone
-	o.Events, o.Batch, o.Clients = int(clusterTime/(2*time.Second)), 5, 2
+	o.Events, o.Batch, o.Clients = int(clusterTime/(5*time.Second)), 5, 2
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
