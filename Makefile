@@ -34,8 +34,10 @@ help: ## list the targets
 .PHONY: build
 build: $(COMMANDS:%=bin/%) ## static binaries into bin/
 
+# grpcnotrace leaves out what grpc, of which the exporter of traces has its types, brings
+# to look for methods by name (docs/decisions/007-size.md).
 bin/%: FORCE
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
+	CGO_ENABLED=0 go build -tags grpcnotrace -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
 
 .PHONY: demo
 demo: ## server, workers and tasks on this machine, then a crash (DEMO_EXIT=1: leave at the end)

@@ -90,6 +90,7 @@ type Assign struct {
 	Index      *int            `json:"index,omitempty"`
 	Count      int             `json:"count,omitempty"`
 	Checkpoint json.RawMessage `json:"checkpoint,omitempty"`
+	Trace      string          `json:"trace,omitempty"` // W3C traceparent of the attempt
 }
 
 // Progress reports how far an attempt is. Percent is nil when unknown.

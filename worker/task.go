@@ -29,6 +29,11 @@ type Task struct {
 	Index  int
 	Count  int
 
+	// Trace is the W3C traceparent of the attempt, for spans of the handler's own and
+	// as a header of what it calls over HTTP; empty where the server does not trace
+	// the task.
+	Trace string
+
 	// Logger writes to the worker's own log, with the task's id. Log writes to
 	// the task's log, which people see.
 	Logger *slog.Logger

@@ -355,7 +355,7 @@ func (w *Worker) assign(life context.Context, m protocol.Assign) {
 	}
 	task := &Task{
 		ID: m.Task, Attempt: m.Attempt, Kind: m.Kind, Group: m.Group, Input: m.Input,
-		Parent: m.Parent, Count: m.Count, Logger: log, worker: w, entry: a, checkpoint: m.Checkpoint,
+		Parent: m.Parent, Count: m.Count, Trace: m.Trace, Logger: log, worker: w, entry: a, checkpoint: m.Checkpoint,
 	}
 	if m.Index != nil {
 		task.Index = *m.Index

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -50,7 +51,11 @@ func newProgram(command string, env []string) (*program, error) {
 }
 
 func (p *program) handle(ctx context.Context, task *worker.Task) (any, error) {
-	return p.run(ctx, task.Input, func(line string) { task.LogStream(protocol.StreamStderr, line) })
+	one := *p
+	if task.Trace != "" {
+		one.env = append(slices.Clip(p.env), "TRACEPARENT="+task.Trace)
+	}
+	return one.run(ctx, task.Input, func(line string) { task.LogStream(protocol.StreamStderr, line) })
 }
 
 // run does one task. log gets stderr line by line.

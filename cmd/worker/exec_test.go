@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/firmlight/firmlight/worker"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -49,6 +51,16 @@ func TestProgramOutput(t *testing.T) {
 				t.Errorf("got %s, %v", got, err)
 			}
 		})
+	}
+}
+
+func TestProgramGetsTheTrace(t *testing.T) {
+	p := mustProgram(t, `sh -c 'printf "<$TRACEPARENT>"'`)
+	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	for _, want := range []string{trace, "", trace} {
+		if got, err := p.handle(t.Context(), &worker.Task{Trace: want}); err != nil || got != "<"+want+">" {
+			t.Errorf("got %v, %v, want %q", got, err, want)
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ func work(ctx context.Context, task *worker.Task) (any, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-time.After(time.Duration(in.MS) * time.Millisecond):
-		return map[string]any{"attempt": task.Attempt, "pid": os.Getpid()}, nil
+		return map[string]any{"attempt": task.Attempt, "pid": os.Getpid(), "trace": task.Trace}, nil
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 	devsync "github.com/firmlight/firmlight/internal/sync"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/internal/throttle"
+	"github.com/firmlight/firmlight/internal/tracing"
 	"github.com/firmlight/firmlight/internal/webhook"
 	"github.com/firmlight/firmlight/internal/workers"
 	"github.com/firmlight/firmlight/workload"
@@ -53,6 +54,7 @@ type App struct {
 	fleet    *live.Devices
 	audit    *audit.Service
 	metrics  *metrics.Metrics
+	tracing  *tracing.Tracer // nil: off
 	live     *live.Hub
 	stats    *live.Stats
 	notify   *notify.Service
@@ -95,6 +97,12 @@ func (a *App) Start(ctx context.Context) (err error) {
 		return err
 	}
 	a.started("listener", a.front.close)
+	if a.tracing, err = tracing.New(ctx, tracing.Options{
+		Endpoint: a.cfg.OTLPEndpoint, Ratio: a.cfg.TraceRatio, Server: a.id, Log: a.log,
+	}); err != nil {
+		return err
+	}
+	a.started("tracing", a.tracing.Stop)
 	if err := a.openStores(ctx); err != nil {
 		return err
 	}
@@ -192,14 +200,14 @@ func (a *App) wireWork() {
 	q := queue.New(a.redis, a.log)
 	a.control = newControl(a.redis.Client(), a.id, a.sessions, a.log)
 	a.tasks = tasks.NewService(tasks.Deps{
-		Store: a.metrics.Tasks(a.store), Payloads: a.store, Counts: a.store, Queues: a.store, Queue: q, Events: taskEvents{a.live, a.notify}, Workers: a.control,
+		Store: a.tracing.Tasks(a.metrics.Tasks(a.store)), Payloads: a.store, Counts: a.store, Queues: a.store, Queue: q, Events: taskEvents{a.live, a.notify}, Workers: a.control,
 		Kinds: workload.Builtin(workload.Options{}), Server: a.id, Logger: a.log, Retention: a.retention,
 		PausesChanged: a.control.pausesChanged,
 	})
 	a.hub = workers.NewHub(workers.HubOptions{
 		Store: a.sessions, Tasks: a.tasks, Server: a.id, Ping: a.cfg.WorkerPing, Timeout: a.cfg.WorkerTimeout,
 		Grace: a.cfg.WorkerGrace, Drain: a.cfg.ShutdownTimeout / 2, Logger: a.log,
-		Groups: a.auth.WorkerGroups,
+		Groups: a.auth.WorkerGroups, Trace: a.tracing.Run,
 		OnChange: func(groups, kinds []string) {
 			a.dispatcher.Changed(groups, kinds)
 			a.live.WorkersChanged(groups, kinds)
@@ -229,7 +237,7 @@ func (a *App) wireAPI() {
 		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,
 		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live, Audit: a.audit, Notify: a.notify,
 		Installation: a.store, Cluster: a.store, Disconnect: a.control.disconnect,
-		Metrics: a.metrics, Devices: a.devices, WebhookKey: a.webhooks.Key,
+		Metrics: a.metrics, Tracing: a.tracing, Devices: a.devices, WebhookKey: a.webhooks.Key,
 		OwnWorkers: workers.NewService(a.sessions, a.store, a.control.refreshNow),
 		Ready:      a.ready,
 		Behind:     func() time.Duration { return max(a.store.QueueDelay(), a.tasks.SubmitLag()) },

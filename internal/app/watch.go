@@ -15,6 +15,7 @@ const watchedQueues = 100
 func (a *App) watch() {
 	a.metrics.Watch(metrics.Parts{
 		Clients: a.live.Clients, WriteDelay: a.store.QueueDelay, Writes: a.store.Writes, Unaudited: a.audit.Failed,
+		Spans: a.tracing.Spans,
 		Redis: a.redis.Ping,
 		Workers: func() (w metrics.Workers) {
 			for _, s := range a.hub.Snapshot() {

@@ -50,6 +50,8 @@ type Config struct {
 	WorkerGrace   time.Duration `default:"3s" help:"How long a lost worker may take to come back before its tasks go elsewhere."`
 
 	MetricsListen   string        `help:"Address and port of a private listener with metrics (Prometheus, /metrics) and profiles (pprof), open to whoever reaches it. Default: none."`
+	OTLPEndpoint    string        `name:"otlp-endpoint" env:"OTEL_EXPORTER_OTLP_ENDPOINT" help:"URL of an OpenTelemetry collector that gets traces of tasks by OTLP over HTTP, such as http://collector:4318. Default: no traces."`
+	TraceRatio      float64       `default:"1" help:"Share of the submits, 0 to 1, that begin a trace; one with a sampled traceparent is always traced."`
 	ShutdownTimeout time.Duration `default:"30s" help:"How long a stop waits for workers to finish."`
 	LogLevel        string        `default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error; debug has every request."`
 	LogFormat       string        `default:"text" enum:"text,json" help:"text or json."`
@@ -100,6 +102,8 @@ func (c Config) Validate() error {
 		bad(d.value < d.least, d.flag, "must be at least %s", d.least)
 	}
 	bad(c.WorkerTimeout < 2*c.WorkerPing, "worker-timeout", "must be at least twice --worker-ping, so that one lost ping does not count")
+	bad(c.OTLPEndpoint != "" && !isURL(c.OTLPEndpoint, "http", "https"), "otlp-endpoint", "is not an http or https URL")
+	bad(!(c.TraceRatio >= 0 && c.TraceRatio <= 1), "trace-ratio", "must be 0 to 1")
 	bad(c.DeviceRate < 0, "device-rate", "must not be negative")
 	bad(c.Argon2Iterations < 1, "argon2-iterations", "must be at least 1")
 	bad(c.Argon2Parallelism < 1, "argon2-parallelism", "must be at least 1")

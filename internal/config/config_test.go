@@ -56,6 +56,20 @@ func TestFlagsWinOverVariables(t *testing.T) {
 	}
 }
 
+func TestVariablesOfOthers(t *testing.T) {
+	const theirs = "OTEL_EXPORTER_OTLP_ENDPOINT=http://theirs:4318"
+	for want, given := range map[string][2][]string{
+		"":                   {nil, {"OTEL_EXPORTER_OTLP_ENDPOINT="}},
+		"http://theirs:4318": {nil, {theirs, "OTEL_SERVICE_NAME=x", "FIRMLIGHT_OTLP_ENDPOINT="}},
+		"http://ours:4318":   {nil, {theirs, "FIRMLIGHT_OTLP_ENDPOINT=http://ours:4318"}},
+		"http://flag:4318":   {{"--otlp-endpoint=http://flag:4318"}, {theirs}},
+	} {
+		if c, err := Parse(given[0], given[1], io.Discard); err != nil || c.OTLPEndpoint != want {
+			t.Errorf("%v: %q, %v, want %q", given, c.OTLPEndpoint, err, want)
+		}
+	}
+}
+
 func TestWrongOnesAreNamed(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -71,6 +85,8 @@ func TestWrongOnesAreNamed(t *testing.T) {
 		{"duration", nil, []string{"FIRMLIGHT_WORKER_PING=soon"}, []string{"worker-ping"}},
 		{"prefix", []string{"--trusted-proxies=10.0.0.1"}, nil, []string{"trusted-proxies"}},
 		{"mongodb", nil, []string{"FIRMLIGHT_MONGODB_URI=http://x"}, []string{"FIRMLIGHT_MONGODB_URI", "mongodb+srv"}},
+		{"traces", []string{"--trace-ratio=1.1"}, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318"}, []string{"--trace-ratio", "--otlp-endpoint"}},
+		{"no ratio", []string{"--trace-ratio=NaN"}, nil, []string{"--trace-ratio"}},
 		{"half an admin", []string{"--admin-username=ada"}, nil, []string{"--admin-email", "--admin-password"}},
 		{
 			"all at once",

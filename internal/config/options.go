@@ -64,17 +64,15 @@ func readVariables(options []*option, given map[string]bool, environ []string) e
 	var errs []error
 	for _, entry := range slices.Sorted(slices.Values(environ)) {
 		name, value, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, Prefix) || slices.Contains(foreign, name) {
-			continue
-		}
-		i := slices.IndexFunc(options, func(o *option) bool { return variable(o.name) == name })
+		i := slices.IndexFunc(options, func(o *option) bool { return slices.Contains(o.variables(), name) })
 		switch {
-		case i < 0:
-			errs = append(errs, fmt.Errorf("unknown variable %s", name))
-		case value != "" && !given[options[i].name]:
+		case i >= 0 && value != "" && !given[options[i].name]:
+			given[options[i].name] = true // ours come before OTEL_*
 			if err := options[i].Set(value); err != nil {
 				errs = append(errs, fmt.Errorf("%s (--%s): %w", name, options[i].name, err))
 			}
+		case i < 0 && strings.HasPrefix(name, Prefix) && !slices.Contains(foreign, name):
+			errs = append(errs, fmt.Errorf("unknown variable %s", name))
 		}
 	}
 	return errors.Join(errs...)
@@ -88,6 +86,7 @@ func variable(flag string) string {
 // look for methods by name, at the price of docs/decisions/007-size.md.
 type option struct {
 	name, def, enum, help string
+	env                   string // another variable, which not only we read; or ""
 	field                 reflect.Value
 }
 
@@ -101,7 +100,7 @@ func optionsOf(c *Config) []*option {
 		f := v.Type().Field(i)
 		o := &option{
 			name: cmp.Or(f.Tag.Get("name"), strings.ToLower(wordEnd.ReplaceAllString(f.Name, "$1-$2"))),
-			def:  f.Tag.Get("default"), enum: f.Tag.Get("enum"), help: f.Tag.Get("help"), field: v.Field(i),
+			def:  f.Tag.Get("default"), enum: f.Tag.Get("enum"), help: f.Tag.Get("help"), env: f.Tag.Get("env"), field: v.Field(i),
 		}
 		if o.def != "" {
 			if err := o.Set(o.def); err != nil {
@@ -111,6 +110,14 @@ func optionsOf(c *Config) []*option {
 		options[i] = o
 	}
 	return options
+}
+
+// variables are the names of the option's variables, ours first.
+func (o *option) variables() []string {
+	if o.env == "" {
+		return []string{variable(o.name)}
+	}
+	return []string{variable(o.name), o.env}
 }
 
 // String is the default.
@@ -185,7 +192,7 @@ func Reference() ([]byte, error) {
 		if o.def != "" {
 			def = "`" + o.def + "`"
 		}
-		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s |\n", o.name, variable(o.name), def, strings.ReplaceAll(o.help, "|", `\|`))
+		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s |\n", o.name, strings.Join(o.variables(), "`, `"), def, strings.ReplaceAll(o.help, "|", `\|`))
 	}
 	return []byte(b.String()), nil
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/firmlight/firmlight/internal/notify"
 	devsync "github.com/firmlight/firmlight/internal/sync"
 	"github.com/firmlight/firmlight/internal/tasks"
+	"github.com/firmlight/firmlight/internal/tracing"
 	"github.com/firmlight/firmlight/internal/workers"
 )
 
@@ -46,6 +47,7 @@ type Deps struct {
 	Audit          *audit.Service
 	Notify         *notify.Service
 	Metrics        *metrics.Metrics
+	Tracing        *tracing.Tracer // of submits; nil: off
 	Installation   installation.Store
 	Cluster        workers.Cluster
 	Disconnect     func(ctx context.Context, worker string) error // on every server

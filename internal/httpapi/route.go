@@ -76,7 +76,7 @@ type route struct {
 	status       int   // of success; 0: 200, or 204 without a body
 	maxBody      int64 // bytes; 0: bodyDefault
 	skipSchema   bool  // the handler validates the body itself
-	submits      bool  // refused while the store is behind
+	submits      bool  // traced, and refused while the store is behind
 
 	// Of raw routes, which huma does not know; what they take and answer is for the
 	// OpenAPI document.
@@ -106,7 +106,7 @@ func handle[I, O any](a *API, r route, h func(context.Context, *I) (*O, error)) 
 	// A filter with a slip of the pen must not find everything.
 	op.RejectUnknownQueryParameters = strings.HasPrefix(r.path, "/api/")
 	if r.submits {
-		op.Middlewares = append(op.Middlewares, a.admit)
+		op.Middlewares = append(op.Middlewares, a.trace(r), a.admit)
 	}
 	huma.Register(a.huma, op, recorded(a, r, h))
 }
@@ -133,6 +133,20 @@ func (a *API) authorize(r route) func(huma.Context, func(huma.Context)) {
 			return
 		}
 		next(ctx)
+	}
+}
+
+// trace makes a span of a request that is let in.
+func (a *API) trace(r route) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		if a.deps.Tracing == nil {
+			next(ctx)
+			return
+		}
+		traced, end := a.deps.Tracing.Request(ctx.Context(), r.method, r.path, ctx.Header)
+		ctx = huma.WithContext(ctx, traced)
+		next(ctx)
+		end(ctx.Status())
 	}
 }
 

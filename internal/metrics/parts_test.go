@@ -109,12 +109,12 @@ func TestOldest(t *testing.T) {
 	m.Watch(Parts{
 		Workers: func() Workers { return Workers{} }, Clients: func() int { return 0 },
 		WriteDelay: func() time.Duration { return 0 }, Writes: func() (int64, int64) { return 0, 0 },
-		Unaudited: func() int64 { return 0 }, Redis: func(context.Context) error { return nil },
+		Unaudited: func() int64 { return 0 }, Spans: func() (int64, int64) { return 5, 3 }, Redis: func(context.Context) error { return nil },
 		Tasks:  func(context.Context) (Tasks, error) { return Tasks{Queued: 7}, nil },
 		Queues: func(context.Context) ([]tasks.QueueState, error) { return queues, away },
 	})
 	const queued, oldest = `firmlight_tasks{status="queued"} 7`, "\nfirmlight_queue_oldest_seconds "
-	m.want(t, queued)
+	m.want(t, queued, "firmlight_trace_spans_sent_total 5", "firmlight_trace_spans_dropped_total 3")
 	if !strings.Contains(m.text(t), oldest+"90.") {
 		t.Error("not the oldest of those that wait")
 	}

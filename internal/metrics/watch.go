@@ -16,6 +16,7 @@ type Parts struct {
 	WriteDelay func() time.Duration
 	Writes     func() (commits, operations int64) // durable since the start
 	Unaudited  func() int64                       // entries of the audit log that could not be written
+	Spans      func() (sent, dropped int64)       // of traces
 	// Tasks is of the whole installation.
 	Tasks func(context.Context) (Tasks, error)
 	// Queues are the longest of the whole installation, few.
@@ -49,6 +50,10 @@ func (m *Metrics) Watch(p Parts) {
 		func() float64 { _, n := p.Writes(); return float64(n) })
 	counter("audit_failures_total", "Entries of the audit log that could not be written.",
 		func() float64 { return float64(p.Unaudited()) })
+	counter("trace_spans_sent_total", "Spans that the collector of traces took.",
+		func() float64 { n, _ := p.Spans(); return float64(n) })
+	counter("trace_spans_dropped_total", "Spans that the collector of traces did not take, or that were too many.",
+		func() float64 { _, n := p.Spans(); return float64(n) })
 	gauge("redis_up", "1 while Redis answers.", func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), askTime)
 		defer cancel()

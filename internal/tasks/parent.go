@@ -141,7 +141,7 @@ func childOf(t Task, key string, index int, at time.Time) Task {
 		ID: newID(), Group: t.Group, Kind: t.Kind, CreatedBy: t.CreatedBy, Priority: t.Priority,
 		Status: Queued, CreatedAt: at, RunAt: at, MaxAttempts: t.MaxAttempts,
 		MaxReassignments: t.MaxReassignments, Timeout: t.Timeout,
-		Parent: t.ID, Key: key, Index: index, Count: t.Count,
+		Parent: t.ID, Key: key, Index: index, Count: t.Count, Trace: t.Trace,
 	}
 	if t.RunAt.After(at) {
 		c.RunAt, c.Status = t.RunAt, Scheduled

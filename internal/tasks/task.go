@@ -101,7 +101,7 @@ type Task struct {
 	Percent  *float64 // progress of the newest attempt, nil when unknown
 	Message  string
 	Error    *protocol.TaskError
-	Trace    string
+	Trace    string // traceparent of its submit (internal/tracing); empty: not traced
 	InBytes  int64
 	OutBytes int64
 

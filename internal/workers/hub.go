@@ -63,6 +63,8 @@ type HubOptions struct {
 	PerToken             int
 	Logger               *slog.Logger
 
+	// Trace, if set, returns the traceparent of a task's newest attempt, or "".
+	Trace func(t tasks.Task) string
 	// OnChange, if set, is told the groups and kinds of a session that came,
 	// left or changed what it takes. It is called without a lock and must not block.
 	OnChange func(groups, kinds []string)

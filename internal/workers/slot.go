@@ -89,7 +89,11 @@ func (s *Slot) Release() {
 // ErrSessionGone: the caller takes the claim back; the slot is released.
 func (s *Slot) Assign(t tasks.Task, input, checkpoint []byte) error {
 	p := s.peer
-	msg := protocol.Encode(assignOf(t, input, checkpoint))
+	m := assignOf(t, input, checkpoint)
+	if trace := p.hub.o.Trace; trace != nil {
+		m.Trace = trace(t)
+	}
+	msg := protocol.Encode(m)
 	p.mu.Lock()
 	ok := !s.done.Load() && !p.ended && t.Epoch == p.epoch && p.takes(t)
 	if !ok {
