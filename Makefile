@@ -39,6 +39,10 @@ build: $(COMMANDS:%=bin/%) ## static binaries into bin/
 bin/%: FORCE
 	CGO_ENABLED=0 go build -tags grpcnotrace -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
 
+.PHONY: dist
+dist: ## server, worker and command line for every platform, the Python wheel, and checksums, into dist/
+	@scripts/dist $(VERSION)
+
 .PHONY: demo
 demo: ## server, workers and tasks on this machine, then a crash (DEMO_EXIT=1: leave at the end)
 	@scripts/demo
@@ -51,6 +55,7 @@ test: ## everything that has to pass, cheapest first, stopping at the first fail
 	@scripts/step format $(MAKE) check-fmt
 	@scripts/step links $(MAKE) links
 	@scripts/step vet go vet ./...
+	@scripts/step platforms $(MAKE) check-platforms
 	@scripts/step generated $(MAKE) check-generated
 	@scripts/step lint $(MAKE) lint
 	@scripts/step 'unit and integration tests' $(MAKE) test-unit
@@ -102,6 +107,13 @@ check-fmt: ## is the Go code formatted?
 	@files=$$($(GOFILES) | xargs gofmt -s -l); \
 		[ -z "$$files" ] || { echo "not formatted, run \`make fmt\`:"; echo "$$files"; exit 1; }
 
+.PHONY: check-platforms
+check-platforms: ## do the programs compile for other systems?
+	@for p in windows/amd64 darwin/arm64 linux/arm; do \
+		GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 go build -o /dev/null ./cmd/worker && \
+		GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 go build -o /dev/null ./cmd/firmlight || exit 1; done
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o /dev/null ./cmd/server
+
 .PHONY: check-generated
 check-generated: ## is what is generated up to date?
 	go mod tidy -diff
@@ -146,7 +158,7 @@ generate: ## write docs/openapi.json and tidy go.mod
 
 .PHONY: clean
 clean: ## remove what was built or left by a demo; tools and caches stay
-	rm -rf bin .demo coverage.out
+	rm -rf bin dist .demo coverage.out
 
 $(GOLANGCI): tools/go.mod tools/go.sum
 	@echo 'building golangci-lint (minutes, once)'

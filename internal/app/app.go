@@ -3,11 +3,13 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/firmlight/firmlight/internal/auth"
 	"github.com/firmlight/firmlight/internal/config"
 	"github.com/firmlight/firmlight/internal/dispatch"
+	"github.com/firmlight/firmlight/internal/downloads"
 	"github.com/firmlight/firmlight/internal/failover"
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/httpapi"
@@ -235,7 +238,8 @@ func (a *App) wireAPI() {
 	a.api = httpapi.New(httpapi.Deps{
 		Log: a.log, Auth: a.auth, Groups: a.groups, TrustedProxies: a.cfg.TrustedProxies,
 		AllowedOrigins: a.cfg.AllowedOrigins, PublicURL: a.cfg.PublicURL,
-		Tasks: a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live, Audit: a.audit, Notify: a.notify,
+		Downloads: downloads.Dir(cmp.Or(a.cfg.DownloadDir, filepath.Join(a.cfg.DataDir, "downloads"))),
+		Tasks:     a.tasks, Sessions: a.sessions, Workers: a.hub, Live: a.live, Audit: a.audit, Notify: a.notify,
 		Installation: a.store, Cluster: a.store, Disconnect: a.control.disconnect,
 		Metrics: a.metrics, Tracing: a.tracing, Devices: a.devices, WebhookKey: a.webhooks.Key,
 		OwnWorkers: workers.NewService(a.sessions, a.store, a.control.refreshNow),

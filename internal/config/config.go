@@ -22,10 +22,11 @@ type Config struct {
 	TrustedProxies []netip.Prefix `help:"Networks (CIDR) whose X-Forwarded-For is believed, separated by commas."`
 	AllowedOrigins []string       `help:"Origins of web pages that may use the API besides the server's own, separated by commas."`
 
-	DataDir    string `default:"./data" help:"Directory of the embedded database and the server's secret."`
-	RedisURL   string `help:"redis:// or rediss:// URL. Default: a Redis inside the process, for one server only."`
-	MongodbURI string `help:"mongodb:// or mongodb+srv:// URI with a database in its path, instead of the embedded database: for several servers, which then share --redis-url and --secret, too."`
-	Secret     string `help:"At least 32 characters that sign tokens, the same on every server. Default: made once and kept in the data directory."`
+	DataDir     string `default:"./data" help:"Directory of the embedded database and the server's secret."`
+	DownloadDir string `help:"Directory of the programs that members download at /download/, as make dist fills it. Default: downloads in the data directory."`
+	RedisURL    string `help:"redis:// or rediss:// URL. Default: a Redis inside the process, for one server only."`
+	MongodbURI  string `help:"mongodb:// or mongodb+srv:// URI with a database in its path, instead of the embedded database: for several servers, which then share --redis-url and --secret, too."`
+	Secret      string `help:"At least 32 characters that sign tokens, the same on every server. Default: made once and kept in the data directory."`
 
 	AdminUsername   string        `help:"First administrator, made at start while there is none. Default: a one-time setup link in the log."`
 	AdminEmail      string        `help:"Email address of the first administrator."`

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"path"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/firmlight/firmlight/internal/audit"
 	"github.com/firmlight/firmlight/internal/auth"
+	"github.com/firmlight/firmlight/internal/downloads"
 	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/internal/groups"
 	"github.com/firmlight/firmlight/internal/installation"
@@ -55,6 +57,7 @@ type Deps struct {
 	Behind         func() time.Duration                           // how far the store's writes, or inserted tasks, are behind; nil: never
 	TrustedProxies []netip.Prefix                                 // whose X-Forwarded-For is believed; may be empty
 	AllowedOrigins []string                                       // of browsers, besides the server's own; may be empty
+	Downloads      downloads.Dir                                  // programs that are handed out; empty: none
 	PublicURL      string                                         // as people reach the server; empty: as the request says
 	Web            http.Handler                                   // what is not below /api/; nil: nothing is
 }
@@ -66,6 +69,8 @@ type API struct {
 	huma    huma.API
 	routes  []route // all that were registered
 	handler http.Handler
+
+	downloading atomic.Int32 // downloads under way
 }
 
 // New registers every route.
@@ -112,6 +117,7 @@ func New(deps Deps) *API {
 	a.healthRoutes()
 	a.documentRoutes()
 	a.setupPageRoutes()
+	a.downloadRoutes()
 	a.mux.HandleFunc("/api/", a.unknown)
 	a.mux.HandleFunc("/api", a.unknown)
 	if deps.Web != nil {

@@ -138,6 +138,11 @@ ready                   200  200      200    200    200  200   200   200   200  
 openapi                 200  200      200    200    200  200   200   200   200    200    200      public
 docs                    200  200      200    200    200  200   200   200   200    200    200      public
 
+list-downloads          200  200      200    200    200  200   200   200   200    200    200      public
+get-download            200  200      200    200    200  200   200   200   200    200    200      public
+python-index            200  200      200    200    200  200   200   200   200    200    200      public
+python-project          200  200      200    200    200  200   200   200   200    200    200      public
+
 list-own-workers        401 200 200 200 200 200 200 200 403 403 200 tasks:read
 get-own-worker          401 404 404 200 404 404 404 404 403 403 404 tasks:read
 update-own-worker       401 404 404 200 404 404 404 404 403 403 404 tasks:write

@@ -80,10 +80,12 @@ var things = map[string]func(w *world) string{
 		kept, err := w.store.Notifications().Add(w.Context(), n)
 		return must(w, kept, err)[0].ID
 	},
-	"device/{id}":  newDevice,
-	"devices/{id}": newDevice,
-	"member":       func(w *world) string { return w.person("member").id },
-	"guest":        func(w *world) string { return w.newPerson("guest").name },
+	"device/{id}":      newDevice,
+	"devices/{id}":     newDevice,
+	"download/{file}":  func(*world) string { return workerFile },
+	"python/{project}": func(*world) string { return "firmlight" },
+	"member":           func(w *world) string { return w.person("member").id },
+	"guest":            func(w *world) string { return w.newPerson("guest").name },
 }
 
 func ended(w *world) string {

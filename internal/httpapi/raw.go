@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -18,7 +19,11 @@ func (a *API) raw(r route, h func(http.ResponseWriter, *http.Request) error) {
 	r.raw = true
 	a.routes = append(a.routes, r)
 	a.document(r)
-	a.mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, rq *http.Request) {
+	pattern := r.method + " " + r.path
+	if strings.HasSuffix(pattern, "/") {
+		pattern += "{$}" // this path alone, and not what is below it
+	}
+	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, rq *http.Request) {
 		var err error
 		if !r.asksItself {
 			err = a.authenticate(rq.Context(), bearer(rq.Header.Get("Authorization")), r.access)

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -52,7 +53,10 @@ func checkUpgrade(r *http.Request, offered bool) error {
 }
 
 func (a *API) serveWorker(w http.ResponseWriter, r *http.Request) error {
-	if err := checkUpgrade(r, workers.Offers(r)); err != nil {
+	if err := checkUpgrade(r, workers.Offers(r)); errors.Is(err, errSubprotocol) {
+		return fault.New(fault.Malformed, errSubprotocol.Code, "This server speaks the worker protocol %s, which this worker does not offer. One that does is at %s%s.",
+			protocol.Subprotocol, a.publicURL(r), downloadPath)
+	} else if err != nil {
 		return err
 	}
 	token := bearer(r.Header.Get("Authorization"))

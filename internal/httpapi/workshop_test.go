@@ -122,7 +122,7 @@ func newWorkshop(t *testing.T) *workshop {
 		Devices:    w.devices,
 		WebhookKey: func(group string) string { return "key of " + group },
 		Audit:      w.audit, Notify: w.notify, Metrics: w.metrics, AllowedOrigins: []string{allowedOrigin},
-		Installation: w.store, Cluster: w.store,
+		Installation: w.store, Cluster: w.store, Downloads: putDownloads(t),
 		Disconnect: func(_ context.Context, worker string) error { w.hub.CloseWorker(worker); return nil },
 		Behind:     func() time.Duration { return time.Duration(w.behind.Load()) },
 		Ready: func(ctx context.Context) error {
