@@ -125,7 +125,7 @@ func (s *sent) send(e *env, api *client.Client, waiting []numbered) error {
 				s.refuse(e, waiting[i].number, "is refused: "+inWords(r.Problem))
 			}
 		}
-		waiting = append(again, waiting[answered:]...) //nolint:gocritic // what is left takes the place of all
+		waiting = append(again, waiting[answered:]...)
 	}
 	return nil
 }

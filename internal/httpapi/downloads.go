@@ -4,10 +4,11 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"html/template"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,14 +19,6 @@ import (
 
 //go:embed downloads.html
 var downloadsHTML string
-
-var downloadsTemplate = template.Must(template.New("downloads").Parse(downloadsHTML))
-
-// pythonTemplate is a page of a simple repository (PEP 503).
-var pythonTemplate = template.Must(template.New("python").Parse(
-	`<!doctype html><meta name="pypi:repository-version" content="1.0"><title>Packages</title>
-{{range .}}<a href="{{.URL}}">{{.Text}}</a><br>
-{{end}}`))
 
 const downloadPath = "/download/"
 
@@ -121,11 +114,36 @@ func (a *API) listDownloads(w http.ResponseWriter, r *http.Request) error {
 		}
 		return err
 	}
-	return showPage(w, downloadsTemplate, struct {
-		Downloads
-		Base   string
-		Python bool
-	}{list, base, python})
+	showPage(w, pageOf(downloadsHTML, list.html(base, python)))
+	return nil
+}
+
+// html is the list as the page shows it.
+func (l Downloads) html(base string, python bool) string {
+	var b strings.Builder
+	if s := l.Suggested; s != nil {
+		shell := "a terminal"
+		if s.OS == "windows" {
+			shell = "PowerShell"
+		}
+		b.WriteString(htmlf("<h2>A worker for this computer (%s, %s)</h2>\n<p>Version %s. Make a worker token first; then paste this into %s:</p>\n<pre>%s</pre>\n",
+			s.OS, s.Arch, s.Version, shell, s.Command))
+	}
+	if python {
+		b.WriteString(htmlf("<h2>Python</h2>\n<pre>pip install firmlight --extra-index-url %s/download/python/</pre>\n", base))
+	}
+	if len(l.Files) == 0 {
+		b.WriteString("<p>This server hands out no programs. Whoever runs it can put there what <code>make dist</code> builds.</p>\n")
+	} else {
+		b.WriteString("<h2>All files</h2>\n<div class=\"wide\"><table>\n<tr><th>file</th><th>version</th><th>system</th><th>bytes</th><th>SHA-256</th></tr>\n")
+		for _, f := range l.Files {
+			b.WriteString(htmlf("<tr><td><a href=\"%s\">%s</a></td><td>%s</td><td>%s %s</td><td>%s</td><td class=\"sum\">%s</td></tr>\n",
+				f.Name, f.Name, f.Version, f.OS, f.Arch, strconv.FormatInt(f.Size, 10), f.SHA256))
+		}
+		b.WriteString("</table></div>\n")
+	}
+	b.WriteString(htmlf("<p>The server speaks the worker protocol %s.</p>", l.Protocol))
+	return b.String()
 }
 
 // getDownload sends a file, or the part of it that is asked for.
@@ -164,21 +182,19 @@ const (
 	minDownloadRate = 16 << 10
 )
 
-// link is an entry of a page for pip.
-type link struct{ URL, Text string }
-
 func (a *API) pythonIndex(w http.ResponseWriter, _ *http.Request) error {
 	files, err := a.deps.Downloads.List()
 	if err != nil {
 		return err
 	}
-	var projects []link
+	var projects []string
 	for _, f := range files {
-		if entry := (link{f.Program + "/", f.Program}); f.Python && !slices.Contains(projects, entry) {
+		if entry := htmlf(`<a href="%s/">%s</a><br>`, f.Program, f.Program); f.Python && !slices.Contains(projects, entry) {
 			projects = append(projects, entry)
 		}
 	}
-	return showPage(w, pythonTemplate, projects)
+	showPage(w, pythonPage(projects))
+	return nil
 }
 
 func (a *API) pythonProject(w http.ResponseWriter, r *http.Request) error {
@@ -186,22 +202,28 @@ func (a *API) pythonProject(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var links []link
+	var links []string
 	for _, f := range files {
 		if f.Python && f.Program == r.PathValue("project") {
-			links = append(links, link{"../../" + url.PathEscape(f.Name) + "#sha256=" + f.SHA256, f.Name})
+			links = append(links, htmlf(`<a href="../../%s#sha256=%s">%s</a><br>`, url.PathEscape(f.Name), f.SHA256, f.Name))
 		}
 	}
 	if links == nil {
 		return downloads.ErrNotFound
 	}
-	return showPage(w, pythonTemplate, links)
+	showPage(w, pythonPage(links))
+	return nil
+}
+
+// pythonPage is a page of a simple repository (PEP 503).
+func pythonPage(links []string) string {
+	return "<!doctype html><meta name=\"pypi:repository-version\" content=\"1.0\"><title>Packages</title>\n" + strings.Join(links, "\n") + "\n"
 }
 
 // showPage answers with a page that needs no script and nothing from elsewhere.
-func showPage(w http.ResponseWriter, t *template.Template, data any) error {
+func showPage(w http.ResponseWriter, page string) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-	return t.Execute(w, data)
+	_, _ = io.WriteString(w, page) // the peer may have gone
 }
