@@ -3,6 +3,7 @@ package e2e
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,15 +65,7 @@ func TestRedisIsAwayAtStart(t *testing.T) {
 	c.Server.Kill()
 	ready := make(chan error, 1)
 	go func() { ready <- c.Server.Restart() }() // until /readyz is 200
-	get := func(path string) (status int, body string) {
-		resp, err := http.Get(c.Server.URL + path)
-		if err != nil {
-			return 0, ""
-		}
-		defer resp.Body.Close()
-		b, _ := io.ReadAll(resp.Body)
-		return resp.StatusCode, string(b)
-	}
+	get := func(path string) (status int, body string) { return fetch(t, c.Server.URL+path) }
 	eventually(t, 20*time.Second, "the server lives", func() bool { status, _ := get("/healthz"); return status == http.StatusOK })
 	if status, body := get("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "Redis does not answer") {
 		t.Errorf("ready without Redis: %d %s", status, body)
@@ -88,6 +81,51 @@ func TestRedisIsAwayAtStart(t *testing.T) {
 	}
 	redis.Restart()
 	must(t, <-ready)
+	for _, id := range ids {
+		c.wait(id, "succeeded")
+	}
+}
+
+// fetch is a GET without a token; 0 where nothing answers.
+func fetch(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		return 0, ""
+	}
+	defer resp.Body.Close()
+	b, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(b)
+}
+
+// TestRedisIsSlow: a Redis that answers nothing for a while is said to be away;
+// nobody waits for it for long, and what was accepted meanwhile is done.
+func TestRedisIsSlow(t *testing.T) {
+	url, redis := redistest.Start(t)
+	c := start(t, "FIRMLIGHT_REDIS_URL="+url)
+	var ids [4]string
+	workThrough(t, c, func() {
+		redis.Freeze()
+		defer redis.Thaw()
+		eventually(t, 10*time.Second, "it says so", func() bool {
+			status, body := fetch(t, c.Server.URL+"/readyz")
+			return status == http.StatusServiceUnavailable && strings.Contains(body, "Redis does not answer")
+		})
+		if status, _ := fetch(t, c.Server.URL+"/healthz"); status != http.StatusOK {
+			t.Errorf("alive: %d", status)
+		}
+		took := make([]time.Duration, len(ids))
+		for i := range took {
+			began := time.Now()
+			ids[i] = c.submit(map[string]any{"kind": "echo", "input": i}).ID
+			took[i] = time.Since(began)
+			must(t, c.Do(t.Context(), "GET", "/tasks/"+ids[i], nil, nil))
+		}
+		t.Logf("submits took %s", took)
+		if slowest := slices.Max(took); slowest > 6*time.Second {
+			t.Errorf("a submit took %s", slowest)
+		}
+	})
 	for _, id := range ids {
 		c.wait(id, "succeeded")
 	}

@@ -81,13 +81,16 @@ func dueSecond(t time.Time) time.Time {
 	return t
 }
 
-// portion is how many entries go to Redis in one transaction.
-const portion = 500
+const (
+	portion  = 500             // entries that go to Redis in one transaction
+	pushTime = 2 * time.Second // then Redis counts as away: others wait behind who pushes
+)
 
 // Push puts tickets into their queues, each under a fresh asynq id, and rings
 // the doorbell of every queue once. After an error some may be in.
 func (q *Queue) Push(ctx context.Context, ts ...tasks.Ticket) error {
-	ctx = context.WithoutCancel(ctx) // the tasks are accepted, whether or not somebody waits
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pushTime) // the tasks are accepted, whether or not somebody waits
+	defer cancel()
 	for len(ts) > 0 {
 		n := min(len(ts), portion)
 		if err := q.pushPortion(ctx, ts[:n]); err != nil {
