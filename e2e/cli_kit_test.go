@@ -38,7 +38,7 @@ func (u *terminalUser) with(env ...string) *terminalUser {
 
 func (u *terminalUser) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(u.t.Context(), firmlight, args...)
-	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+u.config, "FIRMLIGHT_SERVER=", "FIRMLIGHT_TOKEN=", "FIRMLIGHT_GROUP=", "TERM=xterm")
+	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+u.config, "FIRMLIGHT_SERVER=", "FIRMLIGHT_TOKEN=", "FIRMLIGHT_GROUP=", "NO_COLOR=", "TERM=xterm")
 	cmd.Env = append(cmd.Env, u.env...)
 	return cmd
 }

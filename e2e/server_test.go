@@ -198,7 +198,7 @@ func TestStopOrder(t *testing.T) {
 	}
 	want := []string{
 		"http", "workers", "dispatcher", "failover", "control", "tasks", "notify", "webhooks", "fleet", "stats", "live", "auth",
-		"audit", "redis", "store", "listener",
+		"audit", "redis", "store", "tracing", "listener",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("stopped %v, want %v", got, want)
