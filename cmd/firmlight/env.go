@@ -40,9 +40,13 @@ const (
 	patience    = 30 * time.Second // with a server that says "later"
 )
 
-// serverURL is the server that the command is about.
-func (e *env) serverURL(logins profiles) (string, error) {
-	return serverURL(cmp.Or(e.Server, e.getenv("FIRMLIGHT_SERVER"), logins.current()))
+// open reads the logins and returns the server that the command is about.
+func (e *env) open() (logins profiles, server string, err error) {
+	if logins, err = openProfiles(); err != nil {
+		return logins, "", err
+	}
+	server, err = serverURL(cmp.Or(e.Server, e.getenv("FIRMLIGHT_SERVER"), logins.current()))
+	return logins, server, err
 }
 
 // anybody is a client without a token.
@@ -55,11 +59,7 @@ func (e *env) anybody(server string) *client.Client {
 
 // client is that of whoever is logged in, or of a token that was given.
 func (e *env) client() (*client.Client, error) {
-	logins, err := openProfiles()
-	if err != nil {
-		return nil, err
-	}
-	server, err := e.serverURL(logins)
+	logins, server, err := e.open()
 	if err != nil {
 		return nil, err
 	}

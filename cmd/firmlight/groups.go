@@ -66,6 +66,15 @@ type inGroup struct {
 	Group string `short:"g" placeholder:"NAME|ID" help:"Group. Default: FIRMLIGHT_GROUP, or your only one."`
 }
 
+// open returns a client and the id of the group.
+func (g inGroup) open(e *env) (api *client.Client, group string, err error) {
+	if api, err = e.client(); err != nil {
+		return nil, "", err
+	}
+	group, err = g.find(e, api)
+	return api, group, err
+}
+
 // find returns the id of the group.
 func (g inGroup) find(e *env, api *client.Client) (string, error) {
 	wanted := g.Group

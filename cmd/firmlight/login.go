@@ -27,11 +27,7 @@ type loginCmd struct {
 const maxPassword = 4 << 10
 
 func (c *loginCmd) Run(e *env) error {
-	logins, err := openProfiles()
-	if err != nil {
-		return err
-	}
-	server, err := e.serverURL(logins)
+	logins, server, err := e.open()
 	if err != nil {
 		return err
 	}
@@ -94,11 +90,7 @@ func overNetwork(server string) bool {
 type logoutCmd struct{}
 
 func (logoutCmd) Run(e *env) error {
-	logins, err := openProfiles()
-	if err != nil {
-		return err
-	}
-	server, err := e.serverURL(logins)
+	logins, server, err := e.open()
 	if err != nil {
 		return err
 	}

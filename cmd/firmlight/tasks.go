@@ -61,11 +61,7 @@ func (c *tasksCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	api, err := e.client()
-	if err != nil {
-		return err
-	}
-	group, err := c.find(e, api)
+	api, group, err := c.open(e)
 	if err != nil {
 		return err
 	}

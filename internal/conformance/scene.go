@@ -221,18 +221,23 @@ func (s *scene) connection(within time.Duration) *conn {
 	return c
 }
 
+// exited is closed once the program has ended; nil for one that somebody else
+// started.
+func (s *scene) exited() <-chan struct{} {
+	if s.program == nil {
+		return nil
+	}
+	return s.program.Done()
+}
+
 // next waits for a connection; nil if there is none in time.
 func (s *scene) next(within time.Duration) *conn {
 	timer := time.NewTimer(within)
 	defer timer.Stop()
-	var exited <-chan struct{}
-	if s.program != nil {
-		exited = s.program.Done()
-	}
 	select {
 	case c := <-s.arrived:
 		return c
-	case <-exited:
+	case <-s.exited():
 		s.fail("expected a connection, but the program has ended")
 	case <-s.broken:
 	case <-s.ctx.Done():
@@ -263,17 +268,13 @@ func (s *scene) again() *conn {
 func (s *scene) nobody(d time.Duration, why string) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	var exited <-chan struct{}
-	if s.program != nil {
-		exited = s.program.Done()
-	}
 	select {
 	case c := <-s.arrived:
 		if hello, ok := c.next(answer, "hello").(*protocol.Hello); ok && hello.Session == "" && s.program == nil {
 			return
 		}
 		s.fail("the worker connected again within %s, %s", d, why)
-	case <-exited:
+	case <-s.exited():
 	case <-timer.C:
 	}
 }

@@ -62,14 +62,21 @@ func TestEventsAndOrdersReachOtherServers(t *testing.T) {
 	}
 }
 
-func TestOwnEventsComeOnce(t *testing.T) {
+// pair returns two servers that have met, each with a page of u.
+func pair(t *testing.T) (one, two *site, here, there *page) {
+	t.Helper()
 	url, _ := redistest.Start(t)
-	one := newSite(t, DefaultTiming, newRelay(t, url, "one", yes))
-	two := newSite(t, DefaultTiming, newRelay(t, url, "two", yes))
-	here, there := one.open("user=u"), two.open("user=u")
+	one = newSite(t, DefaultTiming, newRelay(t, url, "one", yes))
+	two = newSite(t, DefaultTiming, newRelay(t, url, "two", yes))
+	here, there = one.open("user=u"), two.open("user=u")
 	here.subscribe("me")
 	there.subscribe("me")
 	meet(t, one, there, "u")
+	return one, two, here, there
+}
+
+func TestOwnEventsComeOnce(t *testing.T) {
+	one, two, here, there := pair(t)
 	meet(t, two, here, "u")
 	one.hub.Notify("u", "last")
 	for string(there.until(TypeNotification).Note) != `"last"` {
@@ -127,13 +134,7 @@ func TestOverflowAndRestartOfRedisResync(t *testing.T) {
 // TestMissedOnOtherServers: what a server that died had to tell is asked for again
 // by everybody's browsers, and a server that stops tells all it has to.
 func TestMissedOnOtherServers(t *testing.T) {
-	url, _ := redistest.Start(t)
-	one := newSite(t, DefaultTiming, newRelay(t, url, "one", yes))
-	two := newSite(t, DefaultTiming, newRelay(t, url, "two", yes))
-	here, there := one.open("user=u"), two.open("user=u")
-	here.subscribe("me")
-	there.subscribe("me")
-	meet(t, one, there, "u")
+	one, _, here, there := pair(t)
 	one.hub.Missed()
 	here.until(TypeResync)
 	there.until(TypeResync)

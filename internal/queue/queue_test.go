@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/internal/redistest"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/hibiken/asynq"
@@ -194,6 +196,31 @@ func TestPushKeepsTicketAndOrder(t *testing.T) {
 			t.Errorf("took %d, left %d, others %v %v", len(got), taken[1].Left, taken[0], taken[2])
 		}
 	})
+}
+
+// TestPushGivesUp: who pushes into a Redis that hangs holds up others, so that it
+// counts as away long before go-redis has tried again and again.
+func TestPushGivesUp(t *testing.T) {
+	url, srv := redistest.Start(t)
+	r, err := Open(t.Context(), url, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	q := New(r, discard)
+	srv.Freeze()
+	began := time.Now()
+	err = q.Push(t.Context(), tickets(1)...)
+	took := time.Since(began)
+	srv.Thaw()
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Code != "queue_unavailable" || f.RetryAfter == 0 {
+		t.Errorf("push: %v", err)
+	}
+	if took > 2*pushTime {
+		t.Errorf("it took %s", took)
+	}
+	push(t, q, tickets(1)...)
 }
 
 func TestDecode(t *testing.T) {
