@@ -44,7 +44,7 @@ func TestHTTP(t *testing.T) {
 	t.Cleanup(func() {
 		must(t, s.Stop(20*time.Second))
 		if t.Failed() {
-			t.Logf("end of the server's output:\n%s", s.Output())
+			t.Logf("what the server complained of:\n%s", s.Complaints())
 		}
 	})
 	s.ada, s.bob, s.vic, s.eve = s.person(t, "ada"), s.person(t, "bob"), s.person(t, "vic"), s.person(t, "eve")

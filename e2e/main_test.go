@@ -67,7 +67,7 @@ func startBinary(t testing.TB, server string, env ...string) *cluster {
 			t.Error(err)
 		}
 		if t.Failed() {
-			t.Logf("end of the server's output:\n%s", s.Output())
+			t.Logf("what the server complained of:\n%s", s.Complaints())
 		}
 	})
 	return introduce(t, s)

@@ -43,7 +43,7 @@ func killAtEnd(t *testing.T, s *kit.Server) {
 	t.Cleanup(func() {
 		s.Kill()
 		if t.Failed() {
-			t.Logf("end of a server's output:\n%s", s.Output())
+			t.Logf("what the server at %s complained of:\n%s", s.URL, s.Complaints())
 		}
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -99,12 +100,12 @@ func (p *Process) Stop(patience time.Duration) error {
 	select {
 	case <-p.done:
 		if p.err != nil {
-			return fmt.Errorf("%s: %w\n%s", filepath.Base(p.cmd.Path), p.err, p.Output())
+			return fmt.Errorf("%s: %w\n%s", filepath.Base(p.cmd.Path), p.err, p.Complaints())
 		}
 		return nil
 	case <-time.After(patience):
 		p.Kill()
-		return fmt.Errorf("%s did not stop within %s\n%s", filepath.Base(p.cmd.Path), patience, p.Output())
+		return fmt.Errorf("%s did not stop within %s\n%s", filepath.Base(p.cmd.Path), patience, p.Complaints())
 	}
 }
 
@@ -114,7 +115,24 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // Output returns the end of what the process wrote.
 func (p *Process) Output() string { return p.tail.String() }
 
-const tailBytes = 64 << 10 // of output that error messages show
+const tailBytes = 64 << 10
+
+// Complaints are the last lines of the output that are more than information, each
+// cut off where it gets long: what a failed test shows of a process.
+func (p *Process) Complaints() string {
+	var all []string
+	for line := range strings.Lines(p.Output()) {
+		if !information.MatchString(line) {
+			line = strings.TrimSpace(line)
+			all = append(all, line[:min(len(line), complaintBytes)])
+		}
+	}
+	return strings.Join(all[max(0, len(all)-complaintLines):], "\n")
+}
+
+var information = regexp.MustCompile(`^.{0,80}level"?[=:]"?(DEBUG|INFO)`)
+
+const complaintLines, complaintBytes = 15, 300
 
 // Server is a running coordinator.
 type Server struct {
@@ -167,7 +185,7 @@ func (s *Server) WaitReady(patience time.Duration) error {
 	for time.Now().Before(deadline) {
 		select {
 		case <-s.Done():
-			return fmt.Errorf("server ended: %w\n%s", s.err, s.Output())
+			return fmt.Errorf("server ended: %w\n%s", s.err, s.Complaints())
 		case <-time.After(5 * time.Millisecond):
 		}
 		resp, err := http.Get(s.URL + "/readyz")
@@ -179,7 +197,7 @@ func (s *Server) WaitReady(patience time.Duration) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("server not ready within %s\n%s", patience, s.Output())
+	return fmt.Errorf("server not ready within %s\n%s", patience, s.Complaints())
 }
 
 // StartWorker runs a worker process.
