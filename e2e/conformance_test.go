@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/firmlight/firmlight/internal/conformance"
 )
@@ -50,5 +51,26 @@ func TestConformanceFails(t *testing.T) {
 	out, status, _ = conform(t, "--case", "helo", "--", "true")
 	if status != 2 || !strings.Contains(out, "--list") {
 		t.Errorf("exit status %d\n%s", status, out)
+	}
+}
+
+// An interrupted run writes what was played until then.
+func TestConformanceInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	junit, starts := filepath.Join(dir, "junit.xml"), filepath.Join(dir, "starts")
+	cmd := exec.CommandContext(t.Context(), firmlight, "conformance", "--junit", junit, "--parallel", "1",
+		"--case", "hello", "--case", "lost-ack", "--", "sh", "-c", "echo >> "+starts+"; exec "+bins.Worker)
+	var text bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &text, &text
+	must(t, cmd.Start())
+	eventually(t, time.Minute, "the second case", func() bool {
+		written, _ := os.ReadFile(starts) // not there before the first
+		return len(written) == 2
+	})
+	must(t, cmd.Process.Signal(os.Interrupt))
+	err := cmd.Wait()
+	xml, _ := os.ReadFile(junit)
+	if cmd.ProcessState.ExitCode() != 130 || !strings.Contains(string(xml), `tests="1" failures="0"`) || !strings.Contains(string(xml), `name="hello"`) {
+		t.Errorf("%v\n%s\n%s", err, &text, xml)
 	}
 }

@@ -7,10 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/firmlight/firmlight/protocol"
 )
@@ -22,9 +24,13 @@ type player struct {
 	server *scripted
 	worker *running
 	peer   *peer
+	code   int           // of the last close
+	gone   time.Time     // when that was
+	least  time.Duration // until the next connection
 
 	mu    sync.Mutex
 	steps map[protocol.AttemptRef]chan protocol.Message // what a handler is to do
+	trace map[protocol.AttemptRef]string                // what it is to be told
 	ended map[protocol.AttemptRef]bool
 }
 
@@ -44,7 +50,8 @@ func TestTranscripts(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *scripted) {
-				p := &player{t: t, server: s, steps: map[protocol.AttemptRef]chan protocol.Message{}, ended: map[protocol.AttemptRef]bool{}}
+				p := &player{t: t, server: s, steps: map[protocol.AttemptRef]chan protocol.Message{},
+					trace: map[protocol.AttemptRef]string{}, ended: map[protocol.AttemptRef]bool{}}
 				p.play(string(text))
 			})
 		})
@@ -111,6 +118,7 @@ func (p *player) note(text string) {
 	defer p.mu.Unlock()
 	ref := protocol.AttemptRef{Task: a.Task, Attempt: a.Attempt}
 	p.steps[ref] = make(chan protocol.Message, 10)
+	p.trace[ref] = a.Trace
 	p.ended[ref] = false
 }
 
@@ -178,10 +186,30 @@ func (p *player) hello(m protocol.Message) {
 	}
 	p.peer = p.server.next()
 	p.compare(p.peer.helloRaw, m.Raw)
+	if wait := time.Since(p.gone); !p.gone.IsZero() && (wait < p.least || wait > p.least+max(p.least, awayMost)) {
+		p.t.Errorf("came back %v after %d", wait, p.code)
+	}
 }
 
 func (p *player) event(text string) {
+	if by, found := strings.CutPrefix(text, "close "); found {
+		who, code, _ := strings.Cut(by, " ")
+		p.code, _ = strconv.Atoi(code)
+		if who == "server" {
+			p.peer.closeWith(p.code, "")
+		}
+		defer func() { p.gone = time.Now() }()
+	}
 	switch text {
+	case "-- reconnect":
+		p.least = 0
+	case "-- reconnect after 5 s":
+		p.least = 5 * time.Second
+	case "-- no reconnect":
+		var end *ClosedError
+		if err := p.worker.ended(); !errors.As(err, &end) || end.Code != p.code {
+			p.t.Errorf("Run: %v, want the end after %d", err, p.code)
+		}
 	case "close lost 1006":
 		p.peer.drop()
 	case "close worker 1000":
@@ -204,6 +232,9 @@ func (p *player) event(text string) {
 func (p *player) handle(ctx context.Context, task *Task) (any, error) {
 	p.mu.Lock()
 	steps := p.steps[task.entry.ref]
+	if want := p.trace[task.entry.ref]; task.Trace != want {
+		p.t.Errorf("trace: %q, want %q", task.Trace, want)
+	}
 	p.mu.Unlock()
 	for {
 		select {

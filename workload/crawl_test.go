@@ -103,6 +103,20 @@ func TestCrawlFollowsLinksOfOneHost(t *testing.T) {
 	}
 }
 
+// Addresses that are too long for a link are none for a base or a redirect either.
+func TestCrawlLongAddresses(t *testing.T) {
+	s := newSite(t)
+	long := "/" + strings.Repeat("a", maxURL)
+	short := "/" + strings.Repeat("b", maxURL-len(s.URL)-2) + "/"
+	s.page("/", `<base href="`+long+`/"><a href=x></a>`)
+	s.page("/short", `<base href="`+short+`"><a href=../x></a>`)
+	s.redirect("/away", long)
+	wantCrawl(t, testFetcher(), s, `{"urls":["SITE","SITE/short","SITE/away"],"max_pages":3}`, `{"pages":[
+		{"url":"SITE/","status":200,"title":"","bytes":`+fmt.Sprint(len(long)+29)+`,"links":["SITE/x"]},
+		{"url":"SITE/away","status":302,"title":"","bytes":`+fmt.Sprint(len(long)+23)+`,"links":[]},
+		{"url":"SITE/short","status":200,"title":"","bytes":`+fmt.Sprint(len(short)+31)+`,"links":["SITE/x"]}],"skipped":[]}`)
+}
+
 func TestCrawlOtherHosts(t *testing.T) {
 	other := newSite(t)
 	other.page("/x", "x")

@@ -240,7 +240,9 @@ func redirectOf(from *url.URL, resp *http.Response) *url.URL {
 		if err != nil || resp.Header.Get("Location") == "" {
 			return nil
 		}
-		return normalize(to)
+		if to = normalize(to); len(to.String()) <= maxURL {
+			return to
+		}
 	}
 	return nil
 }

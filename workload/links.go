@@ -44,7 +44,7 @@ func readPage(resp *response) (title string, links []string) {
 	}
 	title, base, hrefs := scanHTML(resp.body)
 	from := resp.url
-	if u, err := from.Parse(base); err == nil {
+	if u, err := from.Parse(base); err == nil && len(u.String()) <= maxURL { // every link would cost its length
 		from = u
 	}
 	seen := make(map[string]bool)

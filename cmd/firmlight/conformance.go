@@ -13,7 +13,7 @@ import (
 type conformanceCmd struct {
 	List     bool          `help:"Name the cases with the rules they check, and end."`
 	Case     []string      `placeholder:"NAME" help:"Only these cases; a name may end in *, as in close-*. May be given several times."`
-	JUnit    string        `name:"junit" placeholder:"FILE" help:"Write the results into a file as build servers read them (JUnit XML)."`
+	JUnit    string        `name:"junit" placeholder:"FILE" help:"Write the results, of an interrupted run those so far, into a file as build servers read them (JUnit XML)."`
 	Timeout  time.Duration `default:"45s" help:"Longest time of one case."`
 	Parallel int           `default:"8" help:"Cases at a time, each with a worker of its own."`
 	Listen   string        `default:"127.0.0.1:0" placeholder:"ADDRESS" help:"Where the coordinator listens for workers."`
@@ -58,10 +58,17 @@ func (c *conformanceCmd) Run(e *env) error {
 		suite.Tell = func(r conformance.Result) { e.note("%s: %s", r.Case.Name, verdict(r)) }
 	}
 	results, err := suite.Run(e.ctx)
-	if err != nil {
-		return err
+	switch {
+	case err == nil:
+		return c.report(e, results)
+	case e.ctx.Err() != nil && len(results) > 0:
+		e.note("Interrupted; of %d cases these were played:", len(suite.Cases))
+		var failed *failure
+		if reported := c.report(e, results); !errors.As(reported, &failed) {
+			err = errors.Join(err, reported)
+		}
 	}
-	return c.report(e, results)
+	return err
 }
 
 func verdict(r conformance.Result) string {

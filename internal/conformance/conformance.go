@@ -103,14 +103,15 @@ type Suite struct {
 const slots = 2
 
 // Run plays the cases and returns their results in the order of the cases. Its
-// error is that of ctx, or of the listener.
+// error is that of ctx, with the results of what was played until it ended, or
+// of the listener.
 func (s Suite) Run(ctx context.Context) ([]Result, error) {
 	k := &coordinator{scenes: make(map[string]*scene), byHand: s.Token}
 	server := &http.Server{Handler: k, ReadHeaderTimeout: s.Timeout, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(s.Listener) }()
 
-	results := make([]Result, len(s.Cases))
+	results := make([]*Result, len(s.Cases))
 	turns := make(chan struct{}, max(1, s.Parallel))
 	if s.Start == nil {
 		turns = make(chan struct{}, 1)
@@ -119,22 +120,35 @@ func (s Suite) Run(ctx context.Context) ([]Result, error) {
 	var all sync.WaitGroup
 	for i, c := range s.Cases {
 		turns <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
 		all.Go(func() {
 			defer func() { <-turns }()
-			results[i] = s.one(ctx, k, c)
+			r := s.one(ctx, k, c)
+			if ctx.Err() != nil && !r.Passed() {
+				return // not the worker's fault
+			}
+			results[i] = &r
 			told.Lock()
 			defer told.Unlock()
 			if s.Tell != nil {
-				s.Tell(results[i])
+				s.Tell(r)
 			}
 		})
 	}
 	all.Wait()
+	var played []Result
+	for _, r := range results {
+		if r != nil {
+			played = append(played, *r)
+		}
+	}
 	_ = server.Close()                                // what it says of the listener, Serve says too
 	if err := <-served; err != http.ErrServerClosed { //nolint:errorlint // Serve promises this very value
-		return results, err
+		return played, err
 	}
-	return results, ctx.Err()
+	return played, ctx.Err()
 }
 
 // one plays a case with a worker of its own, which is gone afterwards.

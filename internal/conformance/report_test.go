@@ -147,6 +147,33 @@ func TestNobodyComes(t *testing.T) {
 	}
 }
 
+// An interrupted run returns what was played, and does not blame the worker for
+// the rest.
+func TestInterrupted(t *testing.T) {
+	cases, err := Select("hello", "ping", "lost-ack", "cancel")
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		ctx, interrupt := context.WithCancel(t.Context())
+		suite := Suite{Listener: m, Cases: cases, Start: startModel("", m.dial), Timeout: time.Minute, Parallel: 1}
+		suite.Tell = func(r Result) {
+			if r.Case.Name == "cancel" { // the next one takes 10 s
+				time.AfterFunc(time.Second, interrupt)
+			}
+		}
+		results, err := suite.Run(ctx)
+		var names []string
+		for _, r := range results {
+			names = append(names, r.Case.Name)
+		}
+		if want := []string{"hello", "cancel"}; !errors.Is(err, context.Canceled) || !slices.Equal(names, want) {
+			t.Errorf("got %v, %v", names, err)
+		}
+	})
+}
+
 func TestReports(t *testing.T) {
 	results := []Result{
 		{Case: Case{Name: "hello", Rule: "2: hello comes first"}, Took: 1500 * time.Millisecond},

@@ -9,11 +9,12 @@ import (
 
 // workCases are sections 3 and 4.
 var workCases = []Case{
-	{Name: "optional-fields", Rule: "3: an assign may have parent, index, count and checkpoint", play: func(s *scene) {
+	{Name: "optional-fields", Rule: "3: an assign may have parent, index, count, checkpoint and trace", play: func(s *scene) {
 		c := s.first()
 		first := 0
 		a := c.assign("echo", `"part"`, func(a *protocol.Assign) {
 			a.Parent, a.Index, a.Count, a.Checkpoint = newID(), &first, 10, []byte(`{"next":[2]}`)
+			a.Trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 		})
 		c.succeeded(a, `"part"`)
 		c.ack(a)

@@ -234,6 +234,9 @@ func (c *pipe) ReadFrame() ([]byte, error) {
 		if err, ok := v.(error); ok {
 			return nil, err
 		}
+		if len(v.([]byte)) > protocol.MaxMessageBytes {
+			return nil, workers.ErrTooLarge
+		}
 		return v.([]byte), nil
 	case <-c.gone:
 		return nil, c.end

@@ -73,11 +73,14 @@ type player struct {
 	got   []protocol.Message // received, not expected yet
 	ids   map[string]string  // placeholder of a session or secret → the real one
 	hello protocol.Hello
+	told  protocol.Welcome // the newest, as it was
+	trace string           // of the next assign
 	may   membership
+	store workers.Store
 }
 
 func playTranscript(t *testing.T, content string) {
-	p := &player{t: t, stage: &stage{domain: newDomain()}, ids: map[string]string{}}
+	p := &player{t: t, stage: &stage{domain: newDomain()}, ids: map[string]string{}, store: realStore(t)}
 	p.start()
 	var frame, mark string
 	flush := func() {
@@ -102,6 +105,7 @@ func playTranscript(t *testing.T, content string) {
 			mark = "<"
 			p.expect(text)
 		case strings.HasPrefix(text, "close "):
+			p.prepare(lines[i+1:])
 			p.close(strings.Fields(text))
 		}
 	}
@@ -110,8 +114,10 @@ func playTranscript(t *testing.T, content string) {
 }
 
 func (p *player) start() {
-	p.w = newWorld(p.t, realStore(p.t), func(o *workers.HubOptions) {
-		o.Tasks, o.Drain, o.Groups = p.stage, time.Minute, p.may.of
+	p.w = newWorld(p.t, p.store, func(o *workers.HubOptions) {
+		o.Tasks, o.Groups = p.stage, p.may.of
+		o.Drain = 5 * time.Second // less than its patience with a silent worker
+		o.Trace = func(tasks.Task) string { return p.trace }
 	})
 }
 
@@ -150,12 +156,15 @@ func (p *player) send(frame string) {
 	synctest.Wait()
 }
 
+// window is how many frames a worker leaves unread before the server notices.
+const window = 100
+
 func (p *player) dial() {
 	if p.w.hub.Snapshot() == nil && p.sock != nil && p.stopped() {
 		p.w.wg.Wait()
 		p.start()
 	}
-	sock := newPipe(1000)
+	sock := newPipe(window)
 	p.sock = sock
 	id := alice
 	id.Groups = p.stage.welcome.Groups
@@ -198,6 +207,7 @@ func (p *player) expect(text string) {
 		if real := p.ids[want["session"].(string)]; p.hello.Session != "" && real != "" && real != got["session"] {
 			p.t.Errorf("another session than before: %s", msg.Raw)
 		}
+		p.decode(msg.Raw, &p.told)
 		for _, field := range []string{"session", "resume"} {
 			p.ids[want[field].(string)] = got[field].(string)
 		}
@@ -219,6 +229,7 @@ func (p *player) cause(kind protocol.Type, text []byte) {
 	case protocol.TypeAssign:
 		var a protocol.Assign
 		p.decode(text, &a)
+		p.trace = a.Trace
 		slots, err := p.w.hub.Reserve(p.t.Context(), pair(a.Group, p.hello.Kinds[0]), 1)
 		if err != nil {
 			p.t.Fatal(err)
@@ -305,14 +316,61 @@ func (p *player) close(words []string) {
 	case "worker":
 		p.sock.leave(code)
 	case "server":
+		p.provoke(code)
 		if got := p.sock.closed(); got != code {
 			p.t.Errorf("closed with %d, want %d", got, code)
 		}
+		p.got = nil
 	case "lost":
 		p.sock.cut()
-		if len(p.stage.welcome.Resumed) == 0 {
-			pass(time.Minute) // longer than the grace, unless it is resumed; see prepare
-		}
+	}
+	if words[1] != "worker" && len(p.stage.welcome.Resumed) == 0 {
+		pass(time.Minute) // longer than the grace, unless it is resumed; see prepare
 	}
 	synctest.Wait()
+}
+
+// provoke gives the server the reason to close that the transcript's first
+// comment names.
+func (p *player) provoke(code int) {
+	ctx, write := p.t.Context(), func(frame string) {
+		_ = p.sock.write([]byte(frame)) // the server may close before it has read all
+		synctest.Wait()
+	}
+	switch code {
+	case protocol.CloseTooLarge:
+		write(strings.Repeat(" ", protocol.MaxMessageBytes+1))
+	case protocol.CloseMalformed:
+		write("not JSON")
+	case protocol.CloseUnauthorized:
+		p.w.hub.Revoke(alice.Token)
+	case protocol.CloseResumed:
+		other := newPipe(window)
+		p.w.wg.Go(func() { p.w.hub.Serve(ctx, other, alice) })
+		h := p.hello
+		h.Session, h.Resume = p.told.Session, p.told.Resume
+		_ = other.write(protocol.Encode(h))
+		synctest.Wait()
+		other.cut()
+	case protocol.CloseTooMany:
+		write(strings.Repeat("{\"type\":\"pong\"}\n", 5001))
+	case protocol.CloseInternal:
+		if ok, err := p.store.Part(ctx, p.told.Session, 1, time.Now(), time.Now().Add(time.Minute), true); !ok || err != nil {
+			p.t.Errorf("part: %v, %v", ok, err)
+		}
+		if err := p.w.hub.DropForeign(ctx); err != nil {
+			p.t.Error(err)
+		}
+	case protocol.CloseDisconnected:
+		p.w.hub.CloseWorker(p.told.Worker)
+	case protocol.CloseSlow:
+		for range window + 1 {
+			write(`{"type":"question"}`) // each is answered
+		}
+		for range workers.WriteWait / time.Second {
+			pass(time.Second)
+			write(`{"type":"pong"}`) // it is no silent one
+		}
+	case protocol.CloseGoingAway, protocol.CloseSilent, protocol.CloseGroup: // time, or the hello, is enough
+	}
 }

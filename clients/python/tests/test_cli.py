@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ def applied(*args: str, **environ: str) -> Worker:
     worker = Worker()
     worker.kind("a")(lambda: None)
     worker.kind("b")(lambda: None)
-    cli.apply(worker, cli.parse(["m:w", *args], {f"FIRMLIGHT_{k}": v for k, v in environ.items()}))
+    variables = {"PATH": os.environ["PATH"], **{f"FIRMLIGHT_{k}": v for k, v in environ.items()}}
+    cli.apply(worker, cli.parse(["m:w", *args], variables), variables)
     return worker
 
 
@@ -23,6 +25,14 @@ def test_flags_go_before_variables() -> None:
     )
     assert (worker.slots, worker.name, worker.token, worker.groups) == (3, "n", "t", ["g", "h"])
     assert (worker.labels, worker.kinds, worker.server) == ({"x": "1=2"}, ["b"], "http://127.0.0.1:8080")
+
+
+def test_kinds_and_programs() -> None:
+    assert applied("--exec", "c=cat", "--exec", "d=printf '|;' x", TOKEN="t").kinds == ["a", "b", "c", "d"]
+    assert applied("--kinds", "none", TOKEN="t", EXEC="c=sh -c 'cat | wc'").kinds == ["c"]
+    with pytest.raises(SystemExit):
+        cli.parse([], {})
+    assert cli.parse([], {"FIRMLIGHT_EXEC": "c=cat"}).worker is None
 
 
 def test_token_file(tmp_path: Path) -> None:
@@ -38,7 +48,13 @@ def test_token_file(tmp_path: Path) -> None:
         (["--token", "t", "--slots", "0"], "--slots"),
         (["--token", "t", "--slots", "many"], "--slots"),
         (["--token", "t", "--kinds", "c"], "no handler"),
-        (["--token", "t", "--label", "x"], "KEY=VALUE"),
+        (["--token", "t", "--label", "x"], "NAME=VALUE"),
+        (["--token", "t", "--exec", "cat"], "NAME=VALUE"),
+        (["--token", "t", "--exec", "Cat=cat"], "name of a kind"),
+        (["--token", "t", "--exec", "c="], "no command"),
+        (["--token", "t", "--exec", "c=no-such-program-42"], "no program"),
+        (["--token", "t", "--exec", "c=cat 'x"], "quotation"),
+        (["--token", "t", "--exec", "c=cat x | wc"], "no shell runs this"),
         (["--token", "t", "--crawl-delay", "soon"], "no time"),
     ],
 )

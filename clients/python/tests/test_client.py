@@ -11,6 +11,7 @@ import pytest
 from conftest import Server
 
 from firmlight import ApiError, AsyncClient, Client, Task, TaskFailed
+from firmlight.client import POLL_LIVE, POLL_MOST
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,54 @@ def test_submit_wait_result(lab: Server, client: Client, capsys: pytest.CaptureF
     assert ended.raw["title"] == "a nap"
     assert client.result(task) == {"slept_ms": 300}
     assert "succeeded" in capsys.readouterr().err
+
+
+class Looking(AsyncClient):
+    """Counts how often it looks at a task."""
+
+    looks = 0
+
+    async def get(self, task: Task | str) -> Task:
+        self.looks += 1
+        return await super().get(task)
+
+
+def test_wait_hears_of_the_end(lab: Server) -> None:
+    """With live events a task is looked at when they say so, not again and again."""
+
+    async def main() -> None:
+        client = Looking(lab.url, lab.api_token)
+        async with client:
+            task = await client.submit(lab.group, "sleep", {"ms": 600_000})
+            async with client._news().on(task.id, lambda *_: None) as news:
+                while not news.live:
+                    await news.wait(POLL_LIVE)
+                waiting = [asyncio.create_task(client.wait(task)) for _ in range(3)]
+                await asyncio.sleep(2 * POLL_MOST)
+                assert client.looks <= 6
+                await client.cancel(task)
+                ended = await asyncio.wait_for(asyncio.gather(*waiting), POLL_LIVE / 2)
+            assert [t.status for t in ended] == ["cancelled"] * 3
+            assert not client._news()._news
+
+    asyncio.run(main())
+
+
+def test_wait_goes_on_without_live_events(server: Server) -> None:
+    """The server goes away while a task is waited for, and comes back."""
+    server.python_worker("--slots", "1")
+    with Client(server.url, server.api_token) as client:
+        task = client.submit(server.group, "sleep", {"ms": 3000})
+        server.working(task.id)
+
+        def restart() -> None:
+            server.kill()
+            server.start()
+
+        again = threading.Timer(0.5, restart)
+        again.start()
+        assert client.wait(task, timeout=30).status == "succeeded"
+        again.join()
 
 
 def test_fan_out_and_children(lab: Server, client: Client) -> None:

@@ -10,7 +10,8 @@ import fakes
 import pytest
 from conftest import TESTDATA
 
-from firmlight import Context, FinalError, Raw, RetryableError, protocol
+from firmlight import ClosedError, Context, FinalError, Raw, RetryableError, protocol
+from firmlight._times import AWAY_MOST
 from firmlight.protocol import Message, Ref
 
 PATHS = sorted((TESTDATA / "transcripts").glob("*.txt"))
@@ -26,7 +27,11 @@ class Player:
         self.pipe: fakes.Pipe | None = None
         self.serving: asyncio.Task[None] | None = None
         self.steps: dict[Ref, asyncio.Queue[Message]] = {}
+        self.traces: dict[Ref, str | None] = {}
         self.ended: set[Ref] = set()
+        self.code = 0  # of the last close
+        self.gone: float | None = None  # when that was
+        self.least = 0.0  # seconds until the next connection
 
     async def play(self, text: str) -> None:
         mark = ""
@@ -52,6 +57,7 @@ class Player:
         (message,) = protocol.messages(text)
         if message.type == "assign":
             self.steps[message.ref()] = asyncio.Queue()
+            self.traces[message.ref()] = message.fields.get("trace")
             self.ended.discard(message.ref())
 
     async def from_worker(self, text: str) -> None:
@@ -85,15 +91,27 @@ class Player:
         self.pipe = await self.worker.pipes.get()
         got = await self.pipe.from_worker.get()
         assert got.fields == want.fields
+        if self.gone is not None:
+            assert self.least <= self.worker.tries[-1] - self.gone <= self.least + max(self.least, AWAY_MOST) + 0.1
 
     async def event(self, text: str) -> None:
-        if not text.startswith(("close", "10 s", "end")):
+        if not text.startswith(("close ", "-- ", "10 s", "end")):
             return
         assert self.pipe is not None
         assert self.serving is not None
         assert self.worker is not None
-        if text == "close lost 1006":
-            self.pipe.drop()
+        if text.startswith("close "):
+            self.code, self.gone = int(text.split()[2]), asyncio.get_running_loop().time()
+        if text.startswith("-- reconnect"):
+            self.least = 5.0 if text.endswith("after 5 s") else 0.0
+        elif text == "-- no reconnect":
+            with pytest.raises(ClosedError) as caught:
+                await self.serving
+            assert caught.value.code == self.code
+            for ref, steps in self.steps.items():  # what ran was left behind
+                steps.put_nowait(Message("result", {**ref._asdict(), "status": "cancelled"}, {}))
+        elif text.startswith(("close lost", "close server")):
+            self.pipe.drop(self.code)
         elif text == "close worker 1000":
             assert await self.pipe.closed == protocol.NORMAL
             await self.serving
@@ -111,6 +129,7 @@ class Player:
     async def handle(self, ctx: Context) -> Any:
         """Every kind's handler does what the transcript says."""
         steps = self.steps[Ref(ctx.id, ctx.attempt)]
+        assert ctx.trace == self.traces[Ref(ctx.id, ctx.attempt)]
         while True:
             try:
                 step = await steps.get()
@@ -146,7 +165,7 @@ async def settle() -> None:
 
 
 def test_there_are_transcripts() -> None:
-    assert len(PLAYED) >= 14
+    assert len(PLAYED) >= 28
 
 
 @pytest.mark.parametrize("path", PLAYED, ids=lambda p: p.stem)

@@ -186,6 +186,7 @@ class Session:
                 count=m.integer("count") or None,
                 deadline=m.text("deadline") or None,
                 timeout=m.integer("timeout_ms") / 1000,
+                trace=m.text("trace") or None,
             )
         )
 

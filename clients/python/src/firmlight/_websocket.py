@@ -26,7 +26,7 @@ class _Line(ws.ClientConnection):
         super().data_received(data)
 
 
-class _Connect(ws.connect):
+class Connect(ws.connect):
     """A handshake that follows no redirect: the token is for this server alone."""
 
     def process_redirect(self, exc: Exception) -> Exception:
@@ -78,7 +78,7 @@ def _closed(err: ConnectionClosed) -> Closed:
 async def dial(address: str, token: str, timeout: float, tls: ssl.SSLContext | None) -> Conn:
     """Connect to a server. Raises HandshakeError, OSError or Closed."""
     more: dict[str, Any] = {"ssl": tls} if tls and address.startswith("wss:") else {}
-    connect = _Connect(
+    connect = Connect(
         address,
         additional_headers={"Authorization": f"Bearer {token}"},
         user_agent_header=protocol.SDK,

@@ -2,6 +2,7 @@
 
 firmlight-worker firmlight.workloads:worker --server https://firmlight.example --token-file token
 firmlight-worker mymodule:worker
+firmlight-worker --exec 'shout=tr a-z A-Z'
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from . import protocol
+from . import _exec, protocol
+from ._exec import PREFIX
 from .errors import ConfigError, WorkerError
 from .worker import Worker
 
-PREFIX = "FIRMLIGHT_"
-
 DESCRIPTION = """Takes tasks from a Firmlight server and does them.
 
-MODULE:WORKER names a firmlight.Worker in a module; firmlight.workloads:worker has the built-in kinds.
+MODULE:WORKER names a firmlight.Worker in a module; firmlight.workloads:worker has the built-in kinds. With
+--exec it may be left out.
 It needs a worker token, which the web client and POST /api/v1/tokens make. Each flag is also a variable:
 --token-file is FIRMLIGHT_TOKEN_FILE.
 
@@ -48,8 +49,8 @@ def run(args: Sequence[str], environ: Mapping[str, str]) -> None:
     """The command without a process around it. Raises WorkerError."""
     options = parse(args, environ)
     _log(options.log_format, options.log_level)
-    worker = load(options.worker)
-    apply(worker, options)
+    worker = load(options.worker) if options.worker else Worker()
+    apply(worker, options, environ)
     worker.run()
 
 
@@ -58,7 +59,7 @@ def parse(args: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace
     parser = argparse.ArgumentParser(
         "firmlight-worker", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("worker", metavar="MODULE:WORKER")
+    parser.add_argument("worker", metavar="MODULE:WORKER", nargs="?")
 
     def flag(name: str, help_: str, **more: object) -> None:
         value = environ.get(PREFIX + name.upper().replace("-", "_")) or None
@@ -70,10 +71,18 @@ def parse(args: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace
     flag("name", "name of this worker, the same after a restart (default: the host's)")
     flag("slots", "tasks at a time, 1 to 1024 (default: the number of CPUs)", metavar="N")
     flag("groups", "ids of the groups to work for, separated by commas (default: all of the token)", metavar="IDS")
-    flag("kinds", "kinds to take of those the worker has, separated by commas, or all", metavar="KINDS")
+    flag("kinds", "kinds to take of those the worker has, separated by commas, or all, or none", metavar="KINDS")
     flag("crawl-delay", "least time between two requests of crawl to one host (default 1s; 0: none)", metavar="TIME")
     flag("log-format", "format of the log on stderr: text or json")
     flag("log-level", "debug, info, warn or error (default info)")
+    parser.add_argument(
+        "--exec",
+        action="append",
+        default=[],
+        metavar="KIND=COMMAND",
+        help="take a kind with a program: input as JSON on stdin, output from stdout, log from stderr; no shell: for "
+        "one, write 'sh -c \"…\"'; may be repeated",
+    )
     parser.add_argument(
         "--label",
         action="append",
@@ -89,6 +98,10 @@ def parse(args: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace
     )
     parser.add_argument("--version", action="version", version=f"firmlight-worker {protocol.__version__}")
     options = parser.parse_args(args)
+    if not options.exec and environ.get(PREFIX + "EXEC"):
+        options.exec = [environ[PREFIX + "EXEC"]]
+    if not options.worker and not options.exec:
+        parser.error("MODULE:WORKER is needed, or --exec")
     if not options.label and environ.get(PREFIX + "LABEL"):
         options.label = re.split("[;,]", environ[PREFIX + "LABEL"])
     return options
@@ -113,7 +126,7 @@ def load(name: str) -> Worker:
     return found
 
 
-def apply(worker: Worker, options: argparse.Namespace) -> None:
+def apply(worker: Worker, options: argparse.Namespace, environ: Mapping[str, str]) -> None:
     """Set what flags and variables say. Raises ConfigError."""
     worker.server = options.server or worker.server
     worker.token = _token(options) or worker.token
@@ -127,18 +140,23 @@ def apply(worker: Worker, options: argparse.Namespace) -> None:
     if options.groups:
         worker.groups = options.groups.split(",")
     if options.kinds and options.kinds != "all":
-        worker.keep(options.kinds.split(","))
-    for label in options.label:
-        key, equals, value = label.partition("=")
-        if not equals:
-            raise ConfigError(f"--label {label}: write KEY=VALUE")
-        worker.labels[key] = value
+        worker.keep([] if options.kinds == "none" else options.kinds.split(","))
+    for kind, command in map(_pair, options.exec):
+        worker.kind(kind)(_exec.handler(command, environ, worker.token))
+    worker.labels.update(map(_pair, options.label))
     if options.crawl_delay or options.crawl_allow_private:
         from .workloads import settings
 
         settings.crawl_allow_private = options.crawl_allow_private
         if options.crawl_delay:
             settings.crawl_delay = duration(options.crawl_delay)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"{text!r}: write NAME=VALUE")
+    return key, value
 
 
 def _token(options: argparse.Namespace) -> str:

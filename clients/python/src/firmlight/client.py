@@ -9,22 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
 from . import protocol
 
+if TYPE_CHECKING:
+    from ._live import Watch
+
 API = "/api/v1"
 ENDED = ("succeeded", "failed", "cancelled")
 BATCH = 5000  # tasks in one request
 TRIES = 5  # of a request that the server is too busy for, or that got no answer
-POLL_FIRST, POLL_MOST = 0.05, 1.0  # seconds between two looks at a task
+POLL_FIRST, POLL_MOST = 0.05, 1.0  # seconds between two looks at a task whose end is not announced
+POLL_LIVE = 30.0  # and at one of which live events tell: they may be lost
 TOGETHER = 16  # tasks that gather looks at, at the same time
 
 _T = TypeVar("_T")
@@ -96,6 +101,7 @@ class AsyncClient:
         self._token = token
         self._refresh_token = ""
         self._refreshing = asyncio.Lock()
+        self._watch: Watch | None = None
         self._http = httpx.AsyncClient(
             base_url=self.server + API, timeout=timeout, headers={"User-Agent": protocol.SDK}
         )
@@ -108,6 +114,8 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Give back the connections."""
+        if self._watch is not None:
+            await self._watch.close()
         await self._http.aclose()
 
     async def login(self, login: str, password: str) -> None:
@@ -222,22 +230,35 @@ class AsyncClient:
         await self.request("POST", f"/tasks/{_id(task)}/cancel", again=True)
 
     async def wait(self, task: Task | str, *, timeout: float | None = None, progress: bool = False) -> Task:
-        """Wait until a task has ended, however it did.
+        """Wait until a task has ended, however it did: live events tell, and without them it is looked at.
 
         timeout in seconds: raises TimeoutError. progress: shows a bar (needs tqdm: firmlight[progress]).
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
         with _Bar(progress) as bar:
-            pause = POLL_FIRST
-            while True:
-                seen = await self.get(task)
-                bar.show(seen)
-                if seen.ended:
-                    return seen
-                if deadline is not None and time.monotonic() + pause > deadline:
-                    raise TimeoutError(f"task {seen.id} is still {seen.status}")
-                await asyncio.sleep(pause)
-                pause = min(pause * 1.5, POLL_MOST)
+            seen = await self.get(task)
+            if seen.ended:
+                bar.show(seen.status, seen.progress)
+                return seen
+            async with self._news().on(seen.id, bar.show) as news:
+                pause = POLL_FIRST
+                while not seen.ended:
+                    bar.show(seen.status, seen.progress)
+                    rest = deadline - time.monotonic()
+                    if rest <= 0:
+                        raise TimeoutError(f"task {seen.id} is still {seen.status}")
+                    await news.wait(min(POLL_LIVE if news.live else pause, rest))
+                    pause = min(pause * 1.5, POLL_MOST)
+                    seen = await self.get(seen)
+            bar.show(seen.status, seen.progress)
+            return seen
+
+    def _news(self) -> Watch:
+        if self._watch is None:
+            from ._live import Watch, connect
+
+            self._watch = Watch(lambda: connect(self.server, self._token))
+        return self._watch
 
     async def run(self, group: str, kind: str, input: Any = None, **options: Any) -> Any:  # noqa: A002
         """Submit a task, wait for it and return its output. Cancelled, it cancels the task.
@@ -411,10 +432,10 @@ class _Bar:
         if self._bar is not None:
             self._bar.close()
 
-    def show(self, task: Task) -> None:
+    def show(self, status: str, progress: Mapping[str, Any]) -> None:
         if self._bar is not None:
-            self._bar.n = 100 if task.status == "succeeded" else task.progress.get("percent") or 0
-            self._bar.set_postfix_str(task.status if task.ended else task.progress.get("message") or task.status)
+            self._bar.n = 100 if status == "succeeded" else progress.get("percent") or 0
+            self._bar.set_postfix_str(status if status in ENDED else progress.get("message") or status)
 
 
 def _id(task: Task | str) -> str:

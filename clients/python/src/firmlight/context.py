@@ -28,6 +28,7 @@ class Assignment:
     count: int | None = None
     deadline: str | None = None  # RFC 3339
     timeout: float = 0.0  # seconds; 0: none
+    trace: str | None = None  # W3C traceparent
 
 
 class Sink(Protocol):
@@ -96,6 +97,13 @@ class Context:
     def deadline(self) -> str | None:
         """When the task's time is used up, RFC 3339."""
         return self._assignment.deadline
+
+    @property
+    def trace(self) -> str | None:
+        """The W3C traceparent of this attempt, for spans of the handler's own and as a header of what it asks
+        for over HTTP; None where the server does not trace the task.
+        """
+        return self._assignment.trace
 
     @property
     def input_json(self) -> str:

@@ -146,14 +146,20 @@ class Worker:
         def leave() -> None:
             if self._core is not None and self._core.draining:
                 for number in numbers:
-                    loop.remove_signal_handler(number)
+                    signal.signal(number, signal.SIG_DFL)
                 self.stop()
             else:
                 self.drain()
 
-        for number in numbers:
-            loop.add_signal_handler(number, leave)
-        await self.serve()
+        def signalled(*_: object) -> None:  # what the loop itself has for this is not there on Windows
+            loop.call_soon_threadsafe(leave)
+
+        before = {number: signal.signal(number, signalled) for number in numbers}
+        try:
+            await self.serve()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler or signal.SIG_DFL)
 
     async def serve(self) -> None:
         """Work until drained or stopped, in a loop of the caller's.

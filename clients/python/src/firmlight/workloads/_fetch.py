@@ -17,7 +17,7 @@ from protego import Protego
 
 from ._publicnet import PrivateAddressError, Transport
 from ._settings import Settings
-from ._urls import Url, normal
+from ._urls import Url, normal, too_long
 
 PAGE_TIMEOUT = 10.0  # seconds of one request, from connecting to the last byte
 MAX_PAGE = 5 << 20  # bytes
@@ -195,9 +195,10 @@ def _redirect(source: Url, response: httpx.Response) -> Url | None:
     if response.status_code not in REDIRECTS or not location:
         return None
     try:
-        return normal(source.join(location))
+        target = normal(source.join(location))
     except ValueError:
         return None
+    return None if too_long(target) else target
 
 
 def _makes_sense(robots: str) -> bool:

@@ -22,7 +22,9 @@ _UNQUOTED = re.compile(r"[^ \n\r\t\f>]*")
 _COMMENT_AT_ONCE = re.compile(r"-*>")
 _COMMENT_END = re.compile(r"--!?>")
 _ENTITY = re.compile(r"&(?:#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[A-Za-z0-9]+;?)")
-_BLANKS = re.compile("[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
+_BLANK = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+_BLANKS = re.compile(f"[{_BLANK}]+")
+_LONG_NUMBER = re.compile("&#0*([0-9]{8})[0-9]*")
 _INVALID = re.compile("[\ud800-\udfff]+")
 
 
@@ -97,7 +99,7 @@ def _tag(text: str, at: int) -> tuple[str, dict[str, str], int]:
         else:
             value = ""
         if key.lower() == "href" and "href" not in attributes:
-            attributes["href"] = _strip(_attribute(value))
+            attributes["href"] = _attribute(value).strip(_BLANK)
         at = _take(_SPACE, text, at)[0]
     return name.lower(), attributes, -1 if at >= len(text) else at + 1 if at >= 0 else -1
 
@@ -129,7 +131,7 @@ def _attribute(text: str) -> str:
     def replaced(match: re.Match[str]) -> str:
         name = match[0][1:]
         if name.startswith("#"):
-            return unescape(match[0])
+            return _unescape(match[0])
         if not name.endswith(";") and text.startswith("=", match.end()):
             return match[0]
         return html5.get(name, match[0])
@@ -141,15 +143,12 @@ def _newlines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _strip(text: str) -> str:
-    start = _BLANKS.match(text)
-    text = text[start.end() :] if start else text
-    while text and _BLANKS.fullmatch(text[-1]):
-        text = text[:-1]
-    return text
+def _unescape(text: str) -> str:
+    """html.unescape, which takes numbers of thousands of digits for an error."""
+    return unescape(_LONG_NUMBER.sub(r"&#\1", text))
 
 
 def _clean(text: str) -> str:
     """The title on one line, in valid UTF-8."""
-    text = _INVALID.sub("\ufffd", unescape(_newlines(text)))
-    return _strip(_BLANKS.sub(" ", text))[:MAX_TITLE]
+    text = _INVALID.sub("\ufffd", _unescape(_newlines(text)))
+    return _BLANKS.sub(" ", text).strip(_BLANK)[:MAX_TITLE]

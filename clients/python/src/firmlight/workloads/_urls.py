@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote_to_bytes
 
+from .. import protocol
+
 MAX_URL = 2048  # bytes; longer links are left out
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
@@ -152,3 +154,8 @@ def normal(url: Url) -> Url:
     """Without default port, host in lower case, with a path."""
     host = url.host.lower().removesuffix(DEFAULT_PORTS.get(url.scheme, "\n"))
     return replace(url, host=host, path=url.path or ("/" if url.is_http else ""))
+
+
+def too_long(url: Url) -> bool:
+    """Does it have more bytes than crawl wants to know of?"""
+    return len(protocol.scrub(str(url)).encode()) > MAX_URL

@@ -14,7 +14,7 @@ from .. import protocol
 from ..context import Context
 from . import _html, _input, _pace
 from ._settings import settings
-from ._urls import MAX_URL, Url, normal, parse
+from ._urls import MAX_URL, Url, normal, parse, too_long
 
 if TYPE_CHECKING:
     from ._fetch import Answer, Fetcher
@@ -170,7 +170,9 @@ def read_page(answer: Answer) -> tuple[str, list[str]]:
     page = _html.scan(answer.body)
     source = answer.url
     with contextlib.suppress(ValueError):
-        source = source.join(page.base)
+        base = source.join(page.base)
+        if not too_long(base):  # all links would cost its length
+            source = base
     links = set()
     for href in page.hrefs:
         try:
@@ -178,9 +180,9 @@ def read_page(answer: Answer) -> tuple[str, list[str]]:
         except ValueError:
             continue
         if url.is_http and url.hostname:
-            link = protocol.scrub(str(normal(url)))
-            if len(link.encode()) <= MAX_URL:
-                links.add(link)
+            link = normal(url)
+            if not too_long(link):
+                links.add(protocol.scrub(str(link)))
     return page.title, sorted(links, key=str.encode)
 
 
