@@ -176,7 +176,7 @@ HOSTILE = {  # a page of 1 MiB: what it begins with, what is repeated, what it e
     "blanks in the title": ("<title>x", " \t", "</title>"),
     "links": ("", "<a href=b>", ""),
     "dots": ('<a href="', "../", '">'),
-    "a long base": ('<base href="/' + "a/" * (200 << 10) + '">', "<a href=b>", ""),
+    "a long base": ('<base href="/' + "a/" * (200 << 10) + '">', " ", "".join(f"<a href={n}>" for n in range(20_000))),
 }
 
 

@@ -19,9 +19,10 @@ def test_the_examples_run_from_the_wheel(server: Server, tmp_path: Path) -> None
 
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, HERE)
     (wheel,) = tmp_path.glob("*.whl")
-    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv")
     programs = tmp_path / "venv" / "bin"
-    run(programs / "pip", "install", "--quiet", "--constraint", HERE / "requirements.txt", wheel)
+    pip = (sys.executable, "-m", "pip", "--python", programs / "python", "--disable-pip-version-check")
+    run(*pip, "install", "--quiet", "--constraint", HERE / "requirements.txt", wheel)
     worker, client = re.findall(r"```python\n(.*?)```", (HERE / "README.md").read_text(), re.DOTALL)
     (tmp_path / "hello.py").write_text(worker)
     server.spawn(str(programs / "firmlight-worker"), "hello:worker", "--slots", "4", PYTHONPATH=str(tmp_path))

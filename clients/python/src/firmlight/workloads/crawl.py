@@ -174,7 +174,7 @@ def read_page(answer: Answer) -> tuple[str, list[str]]:
         if not too_long(base):  # all links would cost its length
             source = base
     links = set()
-    for href in page.hrefs:
+    for href in dict.fromkeys(page.hrefs):
         try:
             url = source.join(href)
         except ValueError:
