@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import threading
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmlight.workloads import _html, _publicnet, _urls
-from firmlight.workloads._fetch import Answer, Fetcher
+from firmlight.workloads._fetch import MAX_ROBOTS, Answer, Fetcher
 from firmlight.workloads._settings import Settings
 from firmlight.workloads.crawl import read, read_page, run
 
@@ -95,6 +96,9 @@ def test_follows_links_of_one_host(site: tuple[str, type[Site]]) -> None:
         (200, "User-agent: other\nDisallow: /", False),
         (200, "User-agent: *\nDisallow: /\nAllow: /page", False),
         (200, "Disallow: /x", True),
+        (200, "User-agent: other\nUser-agent: FIRM*\nDisallow: /\n\nUser-agent: more\nAllow: /", True),
+        (200, "User-agent: *\nDisallow: /p\n\nUser-agent: other\nAllow: /\nUser-agent: firmlight\nAllow: /", False),
+        (200, "User-agent: other\nDisallow: /\nUser-agent: *\nCrawl-delay: 1\nDisallow: /x", False),
         (404, "", False),
         (503, "", True),
     ],
@@ -187,16 +191,50 @@ def test_hostile_pages_take_no_time(name: str) -> None:
     room = (1 << 20) - len((start + end).encode())
     body = (start + piece * (room // len(piece.encode())) + end).encode()
     answer = Answer(_urls.parse("http://a.example/b/c"), 200, "text/html", body)
+    with at_most(15):
+        read_page(answer)
+
+
+@contextlib.contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Of this process's own time; what takes longer is broken off."""
 
     def too_slow(*_: object) -> None:
         raise TimeoutError
 
     signal.signal(signal.SIGVTALRM, too_slow)
-    signal.setitimer(signal.ITIMER_VIRTUAL, 15)  # of this process's own time
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
-        read_page(answer)
+        yield
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+AGENTS = "".join(f"User-agent: a{n}\n" for n in range(12_000))
+
+
+@pytest.mark.parametrize(
+    ("robots", "allowed"),
+    [
+        (AGENTS + "User-agent: firmlight\n" * 2000 + "Disallow: /x\n" * 15_000, False),
+        ("".join(f"User-agent: {'*' * n}f{'*' * n}\n" for n in range(400)) + "Disallow: /x\n" * 15_000, False),
+        (
+            AGENTS.replace("-agent", " agent") + AGENTS.replace(":", "") + "User-agent: *\n" + "Disallow: /x\n" * 5000,
+            False,
+        ),
+        ("User-agent: *\n" + "".join(f"Disallow: /{'*a' * 1000}b{n}\n" for n in range(240)), True),
+    ],
+    ids=["many agents", "stars", "agents by other names", "wildcards"],
+)
+def test_hostile_robots_take_no_time(site: tuple[str, type[Site]], robots: str, allowed: bool) -> None:
+    """Each rule times each agent would be 10^8 and more."""
+    url, handler = site
+    handler.pages = {"/robots.txt": (200, "text/plain", robots), f"/{'a' * 1900}": (200, HTML, "x")}
+    assert len(robots) < MAX_ROBOTS
+    with at_most(15):
+        got = crawl(urls=[f"{url}/{'a' * 1900}", f"{url}/x"])
+    assert [page["status"] for page in got["pages"]] == ([200, 404] if allowed else [200])
+    assert [skip["reason"] for skip in got["skipped"]] == ([] if allowed else ["robots"])
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ ROBOTS_KEPT = 3600.0  # seconds
 ROBOTS_FAIL_KEPT = 60.0
 MANY = 1000  # hosts or robots.txt remembered
 REDIRECTS = (301, 302, 303, 307, 308)
+AGENT = ("user-agent", "useragent")  # fields of robots.txt
+RULES = ("allow", "disallow", "crawl-delay", "crawldelay")
 ACCEPT = "text/html,application/xhtml+xml,*/*;q=0.5"
 
 
@@ -69,7 +71,7 @@ class Fetcher:
 
     def __init__(self, settings: Settings) -> None:
         self._delay = settings.crawl_delay
-        self._agent = settings.user_agent
+        self._name = settings.user_agent.partition("/")[0].lower()
         self._client = httpx.AsyncClient(
             transport=Transport(settings.crawl_allow_private),
             headers={"User-Agent": settings.user_agent, "Accept": ACCEPT, "Accept-Encoding": "gzip"},
@@ -118,7 +120,7 @@ class Fetcher:
             self._robots[origin] = known
         if known.error:
             raise Skip(known.error)
-        if known.rules is not None and not known.rules.can_fetch(str(target), self._agent.partition("/")[0]):
+        if known.rules is not None and not known.rules.can_fetch(str(target), self._name):
             raise Skip("robots")
 
     async def _ask_robots(self, target: Url) -> _Robots:
@@ -143,7 +145,8 @@ class Fetcher:
             text = answer.body.decode(errors="replace").removeprefix("\ufeff")
             if not 200 <= answer.status < 300 or not _makes_sense(text):
                 return failed
-            return _Robots(Protego.parse(text), "", now + ROBOTS_KEPT)
+            rules = await asyncio.to_thread(Protego.parse, _ours(text, self._name))
+            return _Robots(rules, "", now + ROBOTS_KEPT)
         return failed
 
     async def _get(self, target: Url, most: int) -> Answer:
@@ -209,11 +212,36 @@ def _makes_sense(robots: str) -> bool:
         name = name.strip().lower()
         if not colon:
             continue
-        if name in ("user-agent", "useragent"):
+        if name in AGENT:
             agent = agent or bool(value.strip())
-        elif name in ("allow", "disallow", "crawl-delay", "crawldelay"):
+        elif name in RULES:
             if not agent and value.strip():
                 return False
             if name.startswith("crawl") and not value.strip().replace(".", "", 1).isdigit():
                 return False
     return True
+
+
+def _ours(robots: str, name: str) -> str:
+    """The groups that may be meant for this agent, each agent of a row once.
+
+    Protego keeps every rule for every agent above it: of a hostile text that would be more than any memory holds.
+    """
+    lines: list[str] = []
+    agents: set[str] = set()
+    row = False  # the line before names an agent
+    for line in robots.splitlines():
+        field, _, value = line.partition("#")[0].partition(":")
+        field, value = field.strip().lower(), value.strip()
+        if field in AGENT:
+            if not row:
+                agents, row = set(), True
+            agent = value.lower().replace("*", "")
+            if name.startswith(agent) and agent not in agents:
+                agents.add(agent)
+                lines.append(f"user-agent: {agent or value}")
+        elif field in RULES:
+            row = False
+            if agents:
+                lines.append(f"{field}: {value}")
+    return "\n".join(lines)
