@@ -143,11 +143,16 @@ func (f *fetcher) allowed(ctx context.Context, target *url.URL) error {
 	if known.err != nil {
 		return known.err
 	}
-	name, _, _ := strings.Cut(f.userAgent, "/")
-	if !known.rules.TestAgent(target.RequestURI(), name) {
+	if !known.rules.TestAgent(target.RequestURI(), f.agent()) {
 		return skipRobots
 	}
 	return nil
+}
+
+// agent is the name that robots.txt has for us.
+func (f *fetcher) agent() string {
+	name, _, _ := strings.Cut(f.userAgent, "/")
+	return strings.ToLower(name)
 }
 
 // askRobots gets robots.txt as RFC 9309 has it: missing (4xx) allows all, a
@@ -173,7 +178,7 @@ func (f *fetcher) askRobots(ctx context.Context, origin string) robotsRules {
 			target = resp.redirect
 			continue
 		}
-		rules, err := robotstxt.FromStatusAndBytes(resp.status, resp.body)
+		rules, err := robotstxt.FromStatusAndBytes(resp.status, ourRobots(resp.body, f.agent()))
 		if err != nil || resp.status >= http.StatusInternalServerError {
 			return failed(skipRobots)
 		}
