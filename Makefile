@@ -65,6 +65,10 @@ test: ## everything that has to pass, cheapest first, stopping at the first fail
 	@scripts/step demo env DEMO_EXIT=1 $(MAKE) demo
 	@echo "make test: all passed in $$(( $$(date +%s) - $(STARTED) )) s"
 
+# A program with the race detector sleeps for a second when it ends, unless told
+# otherwise; the tests start hundreds.
+export GORACE ?= atexit_sleep_ms=20
+
 # SQLite, C translated into Go, takes three times as long under the race detector,
 # which has nothing to find in it: what is called from our code is in other packages.
 test-unit test-e2e test-long test-cluster: export GOFLAGS += \

@@ -256,23 +256,51 @@ func (t *target) costs() string {
 	return s + ", load generator " + perEvent(func(r loadResult) float64 { return r.CPU / float64(r.answers()*r.events) })
 }
 
-// eventBatches is P2.
+// eventBatches is P2, beside SQLite alone.
 func (b *bench) eventBatches(ctx context.Context) ([]row, error) {
 	r, ours, err := b.startOurs(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer r.stop()
+	bare, err := b.startAlone(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	defer bare.stop()
+	keyed, err := b.startAlone(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	defer keyed.stop()
+	var bareRates, keyedRates, ratios []float64
 	l, q := b.newLoader(), load{URL: ours.url + "/api/v1/sync-events", Connections: batchConnections, Batch: eventBatch}
 	for i := range b.rounds {
 		got, err := l.round(ctx, ours, q)
 		if err != nil {
 			return nil, err
 		}
-		b.say("  round %d of %d: %s events/s", i+1, b.rounds, number(got.rate()))
+		for _, a := range []struct {
+			*alone
+			rates *[]float64
+		}{{bare, &bareRates}, {keyed, &keyedRates}} {
+			rate, err := a.round(ctx, time.Duration(got.Seconds*float64(time.Second)))
+			if err != nil {
+				return nil, fmt.Errorf("SQLite alone: %w", err)
+			}
+			*a.rates = append(*a.rates, rate)
+		}
+		ratios = append(ratios, got.rate()/keyedRates[i])
+		b.say("  round %d of %d: %s events/s; SQLite alone %s, with unique key and totals %s", i+1, b.rounds,
+			number(got.rate()), number(bareRates[i]), number(keyedRates[i]))
 	}
-	rows := []row{newRow("P2", fmt.Sprintf("sync events, batches of %d, %d connections", eventBatch, batchConnections), "/s", ours.rates()...).
-		atLeast(60000).note("%s", ours.costs())}
+	rows := []row{
+		newRow("P2", fmt.Sprintf("sync events, batches of %d, %d connections", eventBatch, batchConnections), "/s", ours.rates()...).
+			atLeast(60000).note("%s", ours.costs()),
+		newRow("P2", "one SQLite writer alone, a bare table", "/s", bareRates...),
+		newRow("P2", "one SQLite writer alone, unique key and totals", "/s", keyedRates...),
+		newRow("P2", "Firmlight / SQLite alone with unique key and totals", "", ratios...),
+	}
 	stages, err := l.stages(ctx, r, ours, q)
 	rows[0] = rows[0].note("%s", stages)
 	return rows, errors.Join(err, l.checkKept(ctx, r, ours, q.Connections))

@@ -5,9 +5,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -191,7 +193,8 @@ func (m *many) reportDevices(ctx context.Context, over <-chan struct{}) (done <-
 type jobRuns struct {
 	mu   sync.Mutex // guards all
 	all  []jobRun
-	cuts int // runs that were cancelled at the end of their lease
+	cuts int      // runs that were cancelled at the end of their lease
+	bugs []string // what the Go runtime said of data races and panics
 }
 
 type jobRun struct {
@@ -223,6 +226,11 @@ func (l *jobLog) Write(b []byte) (int, error) {
 			return len(b), nil
 		}
 		l.rest = rest
+		if trouble.Match(line) {
+			l.runs.mu.Lock()
+			l.runs.bugs = append(l.runs.bugs, fmt.Sprintf("server %d: %s%s", l.server, line, rest))
+			l.runs.mu.Unlock()
+		}
 		r := jobRun{server: l.server}
 		if !bytes.Contains(line, []byte("job has run")) || json.Unmarshal(line, &r) != nil {
 			continue // or the end of a line whose server was killed
@@ -237,11 +245,17 @@ func (l *jobLog) Write(b []byte) (int, error) {
 	}
 }
 
+// trouble begins what the Go runtime says before a program with a bug goes on, or ends.
+var trouble = regexp.MustCompile(`^(WARNING: DATA RACE|panic: |fatal error: )`)
+
 // jobsRunOnce: of two runs of a job by different servers the second has a higher
 // fence and begins no earlier than it is due after the first.
 func (m *many) jobsRunOnce() {
 	m.runs.mu.Lock()
 	defer m.runs.mu.Unlock()
+	for _, bug := range m.runs.bugs {
+		m.t.Error(bug)
+	}
 	last, jobs, moves := map[string]jobRun{}, map[string]int{}, 0
 	slices.SortFunc(m.runs.all, func(a, b jobRun) int { return cmp.Compare(a.Began.UnixNano(), b.Began.UnixNano()) })
 	for _, r := range m.runs.all {

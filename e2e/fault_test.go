@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -233,7 +235,7 @@ func (f *faults) verify(ctx context.Context) {
 			continue
 		}
 		var out struct{ Attempt int }
-		must(f.t, f.Output(ctx, id, &out))
+		f.read(func() error { return f.Output(ctx, id, &out) })
 		if out.Attempt != t.Attempt {
 			f.t.Errorf("task %s: the result of attempt %d was accepted, but %d is the newest", id, out.Attempt, t.Attempt)
 		}
@@ -255,8 +257,11 @@ func (f *faults) verify(ctx context.Context) {
 // settled returns all tasks once none is unfinished.
 func (f *faults) settled(ctx context.Context) map[string]kit.Task {
 	for {
-		ts, err := f.List(context.WithoutCancel(ctx), f.group, url.Values{})
-		must(f.t, err)
+		var ts []kit.Task
+		f.read(func() (err error) {
+			ts, err = f.List(context.WithoutCancel(ctx), f.group, url.Values{})
+			return err
+		})
 		all := make(map[string]kit.Task, len(ts))
 		open := 0
 		for _, t := range ts {
@@ -278,11 +283,30 @@ func (f *faults) settled(ctx context.Context) map[string]kit.Task {
 	}
 }
 
+// read asks until it is answered: a server, or the store, may still be coming back.
+func (f *faults) read(get func() error) {
+	f.t.Helper()
+	for within := time.Now().Add(time.Minute); ; {
+		err := get()
+		var refused *kit.Problem
+		switch {
+		case err == nil:
+			return
+		case errors.As(err, &refused) && refused.Status < http.StatusBadGateway, time.Now().After(within):
+			f.t.Fatal(err)
+		}
+		pause(f.t.Context(), 200*time.Millisecond)
+	}
+}
+
 // history reads a task's timeline: exactly one end, rising attempts; it files
 // the times of reassignments and returns how many late results were refused.
 func (f *faults) history(ctx context.Context, id string, lost map[int][]time.Duration) (late int) {
-	es, err := f.Timeline(ctx, id)
-	must(f.t, err)
+	var es []kit.Entry
+	f.read(func() (err error) {
+		es, err = f.Timeline(ctx, id)
+		return err
+	})
 	ends, attempt := 0, 0
 	var last kit.Entry
 	for _, e := range es {
@@ -314,7 +338,7 @@ func (f *faults) history(ctx context.Context, id string, lost map[int][]time.Dur
 // twice would count twice.
 func (f *faults) statsMatch(ctx context.Context) {
 	var got struct{ Counts map[string]int }
-	must(f.t, f.Do(ctx, "GET", "/groups/"+f.group+"/stats?window=24h", nil, &got))
+	f.read(func() error { return f.Do(ctx, "GET", "/groups/"+f.group+"/stats?window=24h", nil, &got) })
 	if n := got.Counts["succeeded"]; n > len(f.accepted) || n < len(f.accepted) && f.exact {
 		f.t.Errorf("statistics count %d succeeded tasks, want %d", n, len(f.accepted))
 	}

@@ -177,14 +177,20 @@ func (c *client) do(ctx context.Context, method, path, token string, body []byte
 	return res.StatusCode, answer, err
 }
 
-// get reads an answer.
+// get reads an answer, which a server that was killed, or its store, may owe for a
+// while.
 func (c *client) get(ctx context.Context, path string, into any) error {
-	status, answer, err := c.do(ctx, http.MethodGet, path, c.ReadToken, nil)
-	if err != nil {
-		return err
+	for until := time.Now().Add(patience); ; {
+		status, answer, err := c.do(ctx, http.MethodGet, path, c.ReadToken, nil)
+		switch {
+		case err == nil && status == http.StatusOK:
+			return errors.Join(json.Unmarshal(answer, into))
+		case err == nil && status <= http.StatusInternalServerError || ctx.Err() != nil || time.Now().After(until):
+			return errors.Join(fmt.Errorf("GET %s answered %d: %.200s", path, status, answer), err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
-	if status != http.StatusOK {
-		return fmt.Errorf("GET %s answered %d: %.200s", path, status, answer)
-	}
-	return errors.Join(json.Unmarshal(answer, into))
 }

@@ -260,7 +260,9 @@ func noise(n int) string {
 func TestBadBodies(t *testing.T) {
 	f := newFleet(t)
 	good := func() string { return f.line("good") }
-	lines := func(n int) string { return strings.Repeat("\n", n) + good() }
+	lines := func(n int) string { // blank ones of together n bytes before a report
+		return strings.Repeat(strings.Repeat(" ", 4095)+"\n", n/4096) + strings.Repeat("\n", n%4096) + good()
+	}
 	const most, mostOfMany = 1<<20 + 64<<10, 32 << 20
 	long := func(n int) string { // a report of so many bytes
 		l := f.line("good")
