@@ -304,7 +304,7 @@ func testTaskLife(t *testing.T, s *site) {
 }
 
 func testActions(t *testing.T, s *site) {
-	for _, call := range []string{"GET /tasks/%s", "GET /tasks/%s/children", "GET /tasks/%s/result", "GET /tasks/%s/logs", "GET /tasks/%s/timeline",
+	for _, call := range []string{"GET /tasks/%s", "GET /tasks/%s/children", "GET /tasks/%s/input", "GET /tasks/%s/result", "GET /tasks/%s/logs", "GET /tasks/%s/timeline",
 		"POST /tasks/%s/cancel", "POST /tasks/%s/retry", "DELETE /tasks/%s/result"} {
 		t.Run(call, func(t *testing.T) {
 			call := fmt.Sprintf(call, s.ada.submit(t, nil))

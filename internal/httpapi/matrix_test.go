@@ -93,6 +93,7 @@ cancel-tasks            401  404      403    200    200  200   200   404   403  
 retry-tasks             401  404      403    200    200  200   200   404   403    403    404      tasks:write
 get-task                401  404      200    200    200  200   200   404   403    403    404      tasks:read
 list-children           401  404      200    200    200  200   200   404   403    403    404      tasks:read
+get-input               401  404      200    200    200  200   200   404   403    403    404      tasks:read
 get-result              401  404      200    200    200  200   200   404   403    403    404      tasks:read
 get-logs                401  404      200    200    200  200   200   404   403    403    404      tasks:read
 get-timeline            401  404      200    200    200  200   200   404   403    403    404      tasks:read

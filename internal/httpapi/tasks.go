@@ -52,6 +52,10 @@ func (a *API) taskRoutes() {
 		summary: "The parts of a fan-out, by index", access: read,
 	}, a.listChildren)
 	handle(a, route{
+		method: http.MethodGet, path: taskPath + "/input", id: "get-input", tag: taskTag,
+		summary: "What a task was given: 410 after its retention", access: read,
+	}, a.getInput)
+	handle(a, route{
 		method: http.MethodGet, path: taskPath + "/result", id: "get-result", tag: taskTag,
 		summary: "A task's output: 404 before the end, 410 after its retention", access: read,
 	}, a.getResult)
@@ -278,6 +282,22 @@ func (a *API) listChildren(ctx context.Context, in *listOfTaskRequest) (*taskLis
 	}
 	return &taskList{Body: listOf(rows, in.Limit,
 		func(t tasks.Task) string { return strconv.Itoa(t.Index) }, tasks.Task.View)}, nil
+}
+
+type inputAnswer struct {
+	Body struct {
+		Input json.RawMessage `json:"input" doc:"As submitted; where inputs were, the array of them"`
+	}
+}
+
+func (a *API) getInput(ctx context.Context, in *IDRequest) (*inputAnswer, error) {
+	t, _, err := a.task(ctx, caller(ctx), in.ID, auth.View)
+	if err != nil {
+		return nil, err
+	}
+	answer := &inputAnswer{}
+	answer.Body.Input, err = a.deps.Tasks.Input(ctx, t)
+	return answer, err
 }
 
 type resultAnswer struct {

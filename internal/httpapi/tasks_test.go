@@ -33,6 +33,9 @@ func TestResultLogsAndTimeline(t *testing.T) {
 	if got := string(me.get(path+"/result").want(200, "").body); got != `{"output":{"b":[1,2.50]}}`+"\n" {
 		t.Errorf("result %s", got)
 	}
+	if got := string(me.get(path+"/input").want(200, "").body); got != `{"input":{"a":1}}`+"\n" {
+		t.Errorf("input %s", got)
+	}
 	type logs struct {
 		Items []struct {
 			Seq          int64
@@ -65,6 +68,7 @@ func TestResultLogsAndTimeline(t *testing.T) {
 	}
 	me.do(http.MethodDelete, path+"/result", nil).want(204, "")
 	me.get(path+"/result").want(410, "result_dropped")
+	me.get(path+"/input").want(410, "result_dropped")
 	if got := into[seen](me.get(path), 200); got.Worker == nil || got.Worker.Name != "bench" || got.Attempt != 1 {
 		t.Errorf("task %+v", got)
 	}
@@ -175,6 +179,9 @@ func TestParentAndChildren(t *testing.T) {
 	eventually(t, "the sum", func() bool { return me.get(path+"/result").status == 200 })
 	if got := string(me.get(path + "/result").body); got != `{"output":6}`+"\n" {
 		t.Errorf("result %s", got)
+	}
+	if got := string(me.get(path + "/input").body); got != `{"input":[1,2,3]}`+"\n" {
+		t.Errorf("input %s", got)
 	}
 	if list := into[seenList](me.get("/api/v1/groups/"+group+"/tasks"), 200); len(list.Items) != 1 {
 		t.Errorf("the list shows %d tasks, want the parent alone", len(list.Items))

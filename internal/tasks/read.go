@@ -79,6 +79,12 @@ func (s *Service) ChildCounts(ctx context.Context, parent string) (map[Status]in
 	return s.Store.CountByStatus(ctx, parent)
 }
 
+// Input returns what a task was given; where inputs were, the array of them.
+// ErrDropped after its retention.
+func (s *Service) Input(ctx context.Context, t Task) (json.RawMessage, error) {
+	return s.Payloads.Input(ctx, t.ID)
+}
+
 // Output returns a task's result: ErrNoResult before the end, ErrDropped after
 // its retention.
 func (s *Service) Output(ctx context.Context, t Task) (json.RawMessage, error) {
