@@ -33,6 +33,7 @@ import (
 	"github.com/firmlight/firmlight/internal/tracing"
 	"github.com/firmlight/firmlight/internal/webhook"
 	"github.com/firmlight/firmlight/internal/workers"
+	"github.com/firmlight/firmlight/web"
 	"github.com/firmlight/firmlight/workload"
 )
 
@@ -245,6 +246,7 @@ func (a *App) wireAPI() {
 		OwnWorkers: workers.NewService(a.sessions, a.store, a.control.refreshNow),
 		Ready:      a.ready,
 		Behind:     func() time.Duration { return max(a.store.QueueDelay(), a.tasks.SubmitLag()) },
+		Web:        web.Handler,
 	})
 	a.watch()
 	a.stats = live.NewStats(a.live, a.api.LiveStats, live.StatsInterval, a.log)

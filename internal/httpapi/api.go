@@ -59,7 +59,7 @@ type Deps struct {
 	AllowedOrigins []string                                       // of browsers, besides the server's own; may be empty
 	Downloads      downloads.Dir                                  // programs that are handed out; empty: none
 	PublicURL      string                                         // as people reach the server; empty: as the request says
-	Web            http.Handler                                   // what is not below /api/; nil: nothing is
+	Web            func(notFound http.Handler) http.Handler       // what is not below /api/; nil: nothing is
 }
 
 // API is the handler of every request.
@@ -116,12 +116,11 @@ func New(deps Deps) *API {
 	a.auditRoutes()
 	a.healthRoutes()
 	a.documentRoutes()
-	a.setupPageRoutes()
 	a.downloadRoutes()
 	a.mux.HandleFunc("/api/", a.unknown)
 	a.mux.HandleFunc("/api", a.unknown)
 	if deps.Web != nil {
-		a.mux.Handle("/", deps.Web)
+		a.mux.Handle("/", deps.Web(http.HandlerFunc(a.unknown)))
 	} else {
 		a.mux.HandleFunc("/", a.unknown)
 	}

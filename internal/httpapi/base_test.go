@@ -14,7 +14,9 @@ import (
 
 func TestUnknownPathsAreJSON(t *testing.T) {
 	s := newSite(t, func(_ *auth.Options, d *httpapi.Deps) {
-		d.Web = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("page")) })
+		d.Web = func(http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("page")) })
+		}
 	})
 	for _, path := range []string{"/api", "/api/", "/api/v1", "/api/v2/me", "/api/v1/mee", "/api/v1/me/", "/api/v1//me", "/api/v1/x/../me"} {
 		s.fails(http.StatusNotFound, "unknown_path", "GET", path, nil)

@@ -155,7 +155,6 @@ var bodies = map[string]func(w *world) any{
 	"sync-events":     func(*world) any { return []any{report()} },
 	"update-device":   func(*world) any { return map[string]any{"name": "a name"} },
 	"set-alert-rules": func(*world) any { return map[string]any{"failures": 5} },
-	"setup-form":      func(*world) any { return "code=x" },
 }
 
 func queue(w *world) any { return map[string]any{"group": w.thing("groups/{id}"), "kind": "echo"} }
