@@ -110,7 +110,9 @@ func TestRequestID(t *testing.T) {
 // TestUnknownErrorsStayInside closes the store under the handler, and panics.
 func TestUnknownErrorsStayInside(t *testing.T) {
 	s := newSite(t, func(_ *auth.Options, d *httpapi.Deps) {
-		d.Web = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("the sky falls") })
+		d.Web = func(http.Handler) http.Handler {
+			return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("the sky falls") })
+		}
 	})
 	p := s.fails(http.StatusInternalServerError, "internal", "GET", "/", nil)
 	if p.Detail != "internal error" {
