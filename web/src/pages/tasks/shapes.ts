@@ -80,7 +80,9 @@ export function cellText(v: unknown): string {
 /** Whether JSON text has whole numbers that lose digits once they are parsed. */
 export function losesDigits(json: string): boolean {
   const outside = json.replace(/"(?:[^"\\]|\\.)*"/g, '""');
-  return (outside.match(/-?\d{16,}(?![\d.eE])/g) ?? []).some((n) => !Number.isSafeInteger(Number(n)));
+  return (outside.match(/(?<![\d.eE+])-?\d{16,}(?![\d.eE])/g) ?? []).some(
+    (n) => !Number.isSafeInteger(Number(n)),
+  );
 }
 
 /** A table as CSV text; cells that a spreadsheet would run as formulas begin with an apostrophe. */
