@@ -1692,30 +1692,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/setup": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * The form behind the link in the server's log
-         * @description Who may call it: anybody.
-         */
-        get: operations["setup-page"];
-        put?: never;
-        /**
-         * Make the first administrator, by that form
-         * @description Who may call it: anybody.
-         */
-        post: operations["setup-form"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -2476,7 +2452,7 @@ export interface components {
         NotificationsOff: {
             /** @description null: every group, and what has none */
             group: string | null;
-            types: ("invited" | "joined" | "left" | "kicked" | "role_changed" | "group_deleted" | "task_finished" | "task_failed" | "worker_lost")[];
+            types: ("invited" | "joined" | "left" | "kicked" | "role_changed" | "group_deleted" | "task_finished" | "task_failed" | "worker_lost" | "device_failing" | "device_silent" | "device_recovered")[];
         };
         NotificationView: {
             /** @description Who did it */
@@ -2503,7 +2479,7 @@ export interface components {
             /** @description The newest */
             task?: components["schemas"]["TaskRef"];
             /** @enum {string} */
-            type: "invited" | "joined" | "left" | "kicked" | "role_changed" | "group_deleted" | "task_finished" | "task_failed" | "worker_lost";
+            type: "invited" | "joined" | "left" | "kicked" | "role_changed" | "group_deleted" | "task_finished" | "task_failed" | "worker_lost" | "device_failing" | "device_silent" | "device_recovered";
             /**
              * Format: date-time
              * @description When the newest happened
@@ -6511,68 +6487,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HealthAnswerBody"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "setup-page": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "text/html": string;
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "setup-form": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/x-www-form-urlencoded": string;
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "text/html": string;
                 };
             };
             /** @description Error */

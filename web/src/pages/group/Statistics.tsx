@@ -1,5 +1,199 @@
-import { Page } from "../../ui/Page";
+import "@mantine/charts/styles.css";
+import { BarChart, DonutChart } from "@mantine/charts";
+import {
+  Card,
+  Group,
+  SegmentedControl,
+  SimpleGrid,
+  Skeleton,
+  Stack,
+  Table,
+  Text,
+  Title,
+} from "@mantine/core";
+import { IconChartBar } from "@tabler/icons-react";
+import type { ReactNode } from "react";
+import { useParams, useSearchParams } from "react-router";
+import { type Stats, useMembers, useStats, type Window } from "../../api/queries/groups";
+import { Empty } from "../../ui/Empty";
+import { count, duration, share } from "../../ui/format";
+import { Problem } from "../../ui/Problem";
+import { Rows } from "../../ui/Rows";
+
+const windows = [
+  { value: "1h", label: "Hour", hours: 1 },
+  { value: "24h", label: "Day", hours: 24 },
+  { value: "7d", label: "Week", hours: 168 },
+] as const;
 
 export function Component() {
-  return <Page title="Statistics">{null}</Page>;
+  const { group: id = "" } = useParams();
+  const [query, setQuery] = useSearchParams();
+  const chosen = windows.find((w) => w.value === query.get("window")) ?? windows[1];
+  const stats = useStats(id, chosen.value);
+  return (
+    <Stack>
+      <SegmentedControl
+        aria-label="Time"
+        w="fit-content"
+        data={windows.map(({ value, label }) => ({ value, label }))}
+        value={chosen.value}
+        onChange={(window) => setQuery({ window: window as Window }, { replace: true })}
+      />
+      <Problem error={stats.error} retry={() => void stats.refetch()} />
+      {stats.isPending && (
+        <SimpleGrid cols={{ base: 1, md: 2 }}>
+          {[1, 2, 3, 4].map((n) => (
+            <Skeleton key={n} h={260} />
+          ))}
+        </SimpleGrid>
+      )}
+      {stats.data && <Charts group={id} stats={stats.data} hours={chosen.hours} />}
+    </Stack>
+  );
+}
+
+function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: number }) {
+  const names = new Map(useMembers(group).data?.map((m) => [m.user_id, m.username]));
+  const { succeeded, failed, cancelled, queued, running, scheduled } = stats.counts;
+  const ended = succeeded + failed + cancelled;
+  if (ended === 0)
+    return (
+      <Empty icon={IconChartBar} title="Nothing has ended in this time">
+        {queued + running + scheduled > 0
+          ? "Tasks are on their way; their figures come as they end."
+          : "Submit a task, or look at a longer time."}
+      </Empty>
+    );
+  const members = stats.members.map((m) => ({
+    ...m,
+    name: (m.user_id && names.get(m.user_id)) || "people who left",
+  }));
+  const times = (["p50", "p95", "p99"] as const).map((p) => ({
+    part: { p50: "half of them", p95: "95 %", p99: "99 %" }[p],
+    Waiting: stats.wait_ms[p],
+    Running: stats.run_ms[p],
+  }));
+  return (
+    <>
+      <SimpleGrid cols={{ base: 1, md: 2 }}>
+        <Figure
+          title="How they ended"
+          fact={`${share(succeeded / Math.max(1, succeeded + failed))} succeeded of those that ran to their end`}
+        >
+          <Group justify="center" gap="xl" wrap="nowrap">
+            <DonutChart
+              h={180}
+              size={150}
+              withTooltip={false}
+              data={[
+                { name: "Succeeded", value: succeeded, color: "green.6" },
+                { name: "Failed", value: failed, color: "red.6" },
+                { name: "Cancelled", value: cancelled, color: "orange.6" },
+              ]}
+            />
+            <Legend
+              rows={[
+                ["Succeeded", succeeded, "green.6"],
+                ["Failed", failed, "red.6"],
+                ["Cancelled", cancelled, "orange.6"],
+              ]}
+            />
+          </Group>
+        </Figure>
+        <Figure title="Throughput" fact={`${perHour(ended / hours)} tasks an hour, ${count(ended)} in all`}>
+          <BarChart
+            h={180}
+            data={[{ now: "Now", Scheduled: scheduled, Queued: queued, Running: running }]}
+            dataKey="now"
+            type="default"
+            withLegend
+            series={[
+              { name: "Scheduled", color: "grape.6" },
+              { name: "Queued", color: "gray.6" },
+              { name: "Running", color: "blue.6" },
+            ]}
+          />
+        </Figure>
+        <Figure
+          title="Waiting and running time"
+          fact={`half of them waited at most ${duration(stats.wait_ms.p50)} and ran at most ${duration(stats.run_ms.p50)}`}
+        >
+          <BarChart
+            h={180}
+            data={times}
+            dataKey="part"
+            withLegend
+            valueFormatter={duration}
+            series={[
+              { name: "Waiting", color: "gray.6" },
+              { name: "Running", color: "blue.6" },
+            ]}
+          />
+        </Figure>
+        <Figure title="Contribution" fact="Time that members' workers ran tasks">
+          <BarChart
+            h={180}
+            orientation="vertical"
+            data={[...members]
+              .sort((a, b) => b.run_s - a.run_s)
+              .slice(0, 8)
+              .map((m) => ({ name: m.name, Time: m.run_s * 1000 }))}
+            dataKey="name"
+            valueFormatter={duration}
+            yAxisProps={{ width: 90 }}
+            series={[{ name: "Time", color: "flame.6" }]}
+          />
+        </Figure>
+      </SimpleGrid>
+      <Rows
+        label="Contribution of each member"
+        loading={false}
+        columns={["Whose workers", "Tasks", "Succeeded", "Failed", "Cancelled", "Time"]}
+      >
+        {members.map((m) => (
+          <Table.Tr key={m.user_id ?? "left"}>
+            <Table.Td>{m.name}</Table.Td>
+            <Table.Td>{count(m.tasks)}</Table.Td>
+            <Table.Td>{count(m.succeeded)}</Table.Td>
+            <Table.Td>{count(m.failed)}</Table.Td>
+            <Table.Td>{count(m.cancelled)}</Table.Td>
+            <Table.Td>{duration(m.run_s * 1000)}</Table.Td>
+          </Table.Tr>
+        ))}
+      </Rows>
+    </>
+  );
+}
+
+/** Few are told with a digit after the point. */
+const perHour = (n: number): string => count(n < 10 ? Math.round(n * 10) / 10 : Math.round(n));
+
+function Figure({ title, fact, children }: { title: string; fact: string; children: ReactNode }) {
+  return (
+    <Card withBorder component="section" aria-label={title}>
+      <Title order={2} size="h5">
+        {title}
+      </Title>
+      <Text size="sm" c="dimmed" mb="sm">
+        {fact}
+      </Text>
+      <div aria-hidden>{children}</div>
+    </Card>
+  );
+}
+
+function Legend({ rows }: { rows: [string, number, string][] }) {
+  return (
+    <Stack gap={4} className="numbers">
+      {rows.map(([name, n, colour]) => (
+        <Text key={name} size="sm">
+          <Text span c={colour}>
+            ■
+          </Text>{" "}
+          {name} {count(n)}
+        </Text>
+      ))}
+    </Stack>
+  );
 }
