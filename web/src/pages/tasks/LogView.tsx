@@ -22,7 +22,7 @@ export function LogView({ task }: { task: Task }) {
   );
   const dropped = log.data?.dropped ?? 0;
   return (
-    <Paper withBorder p="md">
+    <Paper component="section" aria-label="Log" withBorder p="md">
       <Stack gap="sm">
         <Group justify="space-between">
           <Title order={2} size="h4">

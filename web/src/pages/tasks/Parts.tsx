@@ -18,7 +18,7 @@ interface Props {
 /** The parts of a task as a grid that fills in; a reader of screens gets each part in words. */
 export function Parts({ task, parts, error }: Props) {
   return (
-    <Paper withBorder p="md">
+    <Paper component="section" aria-label="Parts" withBorder p="md">
       <Stack gap="sm">
         <Title order={2} size="h4">
           Parts

@@ -11,7 +11,7 @@ import { losesDigits, shapeOf, toCsv } from "./shapes";
 
 function Card({ title, actions, children }: { title: string; actions?: ReactNode; children: ReactNode }) {
   return (
-    <Paper withBorder p="md">
+    <Paper component="section" aria-label={title} withBorder p="md">
       <Stack gap="sm">
         <Group justify="space-between" mih={30}>
           <Title order={2} size="h4">

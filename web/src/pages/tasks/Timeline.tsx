@@ -17,7 +17,7 @@ export function Timeline({ task }: { task: Task }) {
   const query = useQuery(timelineQuery(task.id));
   const entries = query.data ?? [];
   return (
-    <Paper withBorder p="md">
+    <Paper component="section" aria-label="What happened" withBorder p="md">
       <Stack gap="md">
         <Title order={2} size="h4">
           What happened

@@ -1,0 +1,88 @@
+// A server with a user who has a group, workers that may be killed, and calls of the API.
+import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
+import { type BrowserContext, expect } from "@playwright/test";
+import { password, Site } from "./site";
+
+const bin = process.env.FIRMLIGHT_BIN ?? "../bin";
+
+export class Workshop {
+  readonly workers = new Map<string, ChildProcess>();
+  private readonly site = new Site();
+  private access = "";
+  group = "";
+
+  get url(): string {
+    return this.site.url;
+  }
+
+  static async open(): Promise<Workshop> {
+    const shop = new Workshop();
+    await shop.site.ready();
+    const ada = { username: "ada", email: "ada@example.org", password };
+    shop.access = String((await shop.call("POST", "/auth/register", ada)).access_token);
+    shop.group = String((await shop.call("POST", "/groups", { name: "Workshop" })).id);
+    return shop;
+  }
+
+  /** Calls the API as ada. */
+  async call(method: string, path: string, body?: unknown): Promise<Record<string, unknown>> {
+    const answer = await fetch(`${this.url}/api/v1${path}`, {
+      method,
+      headers: {
+        "Content-Type": "application/json",
+        ...(this.access && { Authorization: `Bearer ${this.access}` }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
+    return text ? JSON.parse(text) : {};
+  }
+
+  /** Submits a task and returns its id. */
+  async submit(spec: Record<string, unknown>): Promise<string> {
+    return String((await this.call("POST", `/groups/${this.group}/tasks`, spec)).id);
+  }
+
+  /** Starts a worker and waits until it is connected. */
+  async worker(name: string, ...more: string[]): Promise<void> {
+    const token = await this.call("POST", "/tokens", { name, kind: "worker" });
+    const child = spawn(join(bin, "worker"), ["--name", name, "--slots", "4", ...more], {
+      env: {
+        PATH: process.env.PATH ?? "",
+        FIRMLIGHT_SERVER: this.url,
+        FIRMLIGHT_TOKEN: String(token.secret),
+      },
+      stdio: "ignore",
+    });
+    this.workers.set(name, child);
+    const names = async () =>
+      ((await this.call("GET", `/groups/${this.group}/workers`)).items as { name: string }[]).map(
+        (w) => w.name,
+      );
+    await expect.poll(names).toContain(name);
+  }
+
+  /** Ends a worker as a power cut would. */
+  async kill(name: string): Promise<void> {
+    const child = this.workers.get(name);
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise((r) => child.once("exit", r));
+    child.kill("SIGKILL");
+    await gone;
+  }
+
+  /** Logs a browser in as ada. */
+  async enter(context: BrowserContext): Promise<void> {
+    const options = { data: { login: "ada", password }, headers: { Origin: this.url } };
+    const answer = await context.request.post(`${this.url}/api/v1/auth/login`, options);
+    expect(answer.ok()).toBe(true);
+    await context.addInitScript(() => localStorage.setItem("firmlight.session", "1"));
+  }
+
+  async close(): Promise<void> {
+    for (const name of this.workers.keys()) await this.kill(name);
+    await this.site.stop();
+  }
+}
