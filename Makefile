@@ -18,6 +18,7 @@ SHELLS   := grep -lE '^\#!.*\b(ba)?sh' .ci/run scripts/*
 GOLANGCI := .tools/bin/golangci-lint
 FERRETDB := .tools/bin/ferretdb
 NODE     := tools/node_modules/.package-lock.json
+WEBNODE  := web/node_modules/.package-lock.json
 OPENAPI  := docs/openapi.json
 PYTHON   := clients/python/.venv/.installed
 FUZZTIME ?= 10s
@@ -32,7 +33,13 @@ help: ## list the targets
 		/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: build
-build: $(COMMANDS:%=bin/%) ## static binaries into bin/
+build: web $(COMMANDS:%=bin/%) ## static binaries into bin/, the server with the web client
+
+.PHONY: web
+web: web/dist/index.html ## the web client into web/dist, from where the server embeds it
+
+web/dist/index.html: $(WEBNODE) $(shell git ls-files --cached --others --exclude-standard web/src web/public web/index.html web/vite.config.ts)
+	npm run --prefix web --silent build
 
 # grpcnotrace leaves out what grpc, of which the exporter of traces has its types, brings
 # to look for methods by name (docs/decisions/007-size.md).
@@ -40,11 +47,11 @@ bin/%: FORCE
 	CGO_ENABLED=0 go build -tags grpcnotrace -trimpath -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
 
 .PHONY: dist
-dist: ## server, worker and command line for every platform, the Python wheel, and checksums, into dist/
+dist: web ## server, worker and command line for every platform, the Python wheel, and checksums, into dist/
 	@scripts/dist $(VERSION)
 
 .PHONY: demo
-demo: ## server, workers and tasks on this machine, then a crash (DEMO_EXIT=1: leave at the end)
+demo: web ## server, workers and tasks on this machine, then a crash (DEMO_EXIT=1: leave at the end)
 	@scripts/demo
 
 ##@ Check
@@ -60,6 +67,8 @@ test: ## everything that has to pass, cheapest first, stopping at the first fail
 	@scripts/step lint $(MAKE) lint
 	@scripts/step 'unit and integration tests' $(MAKE) test-unit
 	@scripts/step 'Python SDK' $(MAKE) test-python
+	@scripts/step web $(MAKE) test-web
+	@scripts/step 'browser tests' $(MAKE) test-browser
 	@scripts/step 'end-to-end tests' $(MAKE) test-e2e
 	@scripts/step 'size of the server' $(MAKE) check-size
 	@scripts/step demo env DEMO_EXIT=1 $(MAKE) demo
@@ -94,6 +103,17 @@ test-long: ## everything, with the tests that take minutes (build tag long)
 test-cluster: ## servers, workers, Redis and the store killed, stopped or cut off at random for five minutes (FIRMLIGHT_TEST_SEED repeats a run)
 	go test -race -timeout 30m -count 1 -v -tags long -run 'TestCluster|TestRollingRestart|TestJobsRunTwice|TestRelay' ./e2e
 
+.PHONY: test-web
+test-web: $(WEBNODE) ## the web client: lint, types, unit tests, build, and is the script of the first page small enough?
+	npm run --prefix web --silent check
+	npm run --prefix web --silent test
+	@$(MAKE) web
+	npm run --prefix web --silent budget
+
+.PHONY: test-browser
+test-browser: build ## the web client in Chromium against the real server with real workers
+	npm run --prefix web --silent browser
+
 .PHONY: lint
 lint: $(GOLANGCI) $(NODE) ## Go, shell, YAML, AsyncAPI, what is in deploy, and does the script of bench parse?
 	$(GOLANGCI) run ./...
@@ -119,9 +139,10 @@ check-platforms: ## do the programs compile for other systems?
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o /dev/null ./cmd/server
 
 .PHONY: check-generated
-check-generated: ## is what is generated up to date?
+check-generated: $(WEBNODE) ## is what is generated up to date?
 	go mod tidy -diff
 	@go run ./cmd/server openapi | diff -u $(OPENAPI) - || { echo "$(OPENAPI) is old, run \`make generate\`"; exit 1; }
+	@npm run --prefix web --silent types -- --check || { echo "web/src/api/schema.d.ts is old, run \`make generate\`"; exit 1; }
 
 .PHONY: check-size
 check-size: bin/server ## is the server small enough (P9)?
@@ -149,20 +170,23 @@ bench-ingest: ## sync events beside the peers of bench/peers (P1, P2)
 .PHONY: setup
 setup: ## install what the tests need: Debian packages, the linter, the link check, a MongoDB
 	@scripts/setup
-	@$(MAKE) --silent $(GOLANGCI) $(NODE) $(FERRETDB)
+	@$(MAKE) --silent $(GOLANGCI) $(NODE) $(WEBNODE) $(FERRETDB)
 
 .PHONY: fmt
-fmt: ## format the Go code
+fmt: $(WEBNODE) ## format the Go code and the web client
 	$(GOFILES) | xargs gofmt -s -w
+	npm run --prefix web --silent fmt
 
 .PHONY: generate
-generate: ## write docs/openapi.json and tidy go.mod
+generate: $(WEBNODE) ## write docs/openapi.json and the types of the web client, tidy go.mod
 	go mod tidy
 	go run ./cmd/server openapi > $(OPENAPI).new && mv $(OPENAPI).new $(OPENAPI)
+	npm run --prefix web --silent types
 
 .PHONY: clean
 clean: ## remove what was built or left by a demo; tools and caches stay
-	rm -rf bin dist .demo coverage.out
+	rm -rf bin dist .demo coverage.out web/screenshots web/test-results
+	git clean -fdXq web/dist
 
 $(GOLANGCI): tools/go.mod tools/go.sum
 	@echo 'building golangci-lint (minutes, once)'
@@ -181,6 +205,10 @@ $(PYTHON): clients/python/requirements.txt clients/python/pyproject.toml
 	python3 -m venv --clear $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable clients/python
+	@touch $@
+
+$(WEBNODE): web/package.json web/package-lock.json
+	PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --prefix web --no-audit --no-fund --loglevel=error
 	@touch $@
 
 FORCE:

@@ -199,74 +199,6 @@ test("the list: live, filters in the address, new ones wait while one reads, bul
   await expect(page.getByText("No task matches")).toBeVisible();
 });
 
-test("1,000 events a second leave the list responsive", async ({ page }) => {
-  const group = site.group;
-  let send: (text: string) => void = () => {};
-  await page.routeWebSocket(/\/api\/v1\/live$/, (ws) => {
-    const server = ws.connectToServer();
-    send = (text) => ws.send(text);
-    server.onMessage((m) => ws.send(m));
-  });
-  const first = await site.submit({ kind: "nobodys", title: "There before" });
-  await page.goto(`${site.url}/groups/${group}/tasks`);
-  await expect(page.locator(`a[href="/tasks/${first}"]`)).toBeVisible();
-  const made = {
-    group_id: group,
-    kind: "k",
-    created_by: "u",
-    priority: "normal",
-    attempt: 1,
-    max_attempts: 3,
-    failures: 0,
-    reassignments: 0,
-    timeout_s: 300,
-    input_bytes: 1,
-    status: "running",
-  };
-  const frames = page.evaluate(
-    () =>
-      new Promise<number[]>((done) => {
-        const gaps: number[] = [];
-        let last = performance.now();
-        const begin = last;
-        const tick = (now: number) => {
-          gaps.push(now - last);
-          last = now;
-          now - begin < 4000 ? requestAnimationFrame(tick) : done(gaps);
-        };
-        requestAnimationFrame(tick);
-      }),
-  );
-  const at = new Date().toISOString();
-  let sent = 0;
-  const timer = setInterval(() => {
-    const lines = Array.from({ length: 50 }, () => {
-      sent++;
-      const fresh = sent % 2 === 0; // half are new tasks, half change one that is there
-      const n = fresh ? sent : Math.max(2, sent - 41);
-      const task = {
-        ...made,
-        id: `f${String(n).padStart(35, "0")}`,
-        title: `Flood ${n}`,
-        created_at: at,
-        run_at: at,
-        progress: { percent: sent % 100 },
-      };
-      return JSON.stringify({ type: "task", topic: `group:${group}`, task });
-    });
-    send(lines.join("\n"));
-  }, 50);
-  const gaps = (await frames).sort((a, b) => a - b);
-  clearInterval(timer);
-  const figure = (q: number) => (gaps[Math.floor(gaps.length * q)] ?? 0).toFixed(1);
-  console.log(
-    `${sent} events in 4 s: frames ${gaps.length}, median ${figure(0.5)} ms, p95 ${figure(0.95)} ms`,
-  );
-  await expect(page.getByRole("link", { name: /^Flood/ }).first()).toBeVisible();
-  expect(sent).toBeGreaterThan(2000);
-  expect(Number(figure(0.5))).toBeLessThan(50);
-});
-
 test.describe("looks", () => {
   for (const scheme of ["light", "dark"] as const)
     for (const width of [1280, 390])
@@ -311,7 +243,10 @@ test.describe("looks", () => {
             .withTags(["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"])
             .analyze();
           expect(
-            found.violations.map((v) => `${name}: ${v.id}: ${v.nodes.map((n) => n.target).join(" ")}`),
+            found.violations.map(
+              (v) =>
+                `${name}: ${v.id}: ${v.nodes.map((n) => `${n.target} ${n.html.slice(0, 200)}`).join(" ")}`,
+            ),
           ).toEqual([]);
           await page.screenshot({ path: `screenshots/tasks-${name}-${scheme}-${width}.png`, fullPage: true });
         }
