@@ -16,6 +16,7 @@ import { apiFilter, type Filter, filterFrom, matcher, withFilter } from "./filte
 import { useBatches, usePatch } from "./live";
 import { applyToPages, type Pages, unseen } from "./merge";
 import { TaskTable } from "./TaskTable";
+import classes from "./TaskTable.module.css";
 
 /** The tasks of one group (inside its page), or of all groups of the user. */
 export function Component() {
@@ -115,19 +116,6 @@ function Tasks({ groups, group, names }: Props) {
         />
       </Bar>
       <Problem error={query.error} retry={() => void query.refetch()} />
-      {above > 0 && (
-        <Group justify="center" pos="sticky" top={64} style={{ zIndex: 3 }} h={0}>
-          <Button
-            size="xs"
-            radius="xl"
-            leftSection={<IconArrowUp size={14} />}
-            onClick={toTop}
-            style={{ transform: "translateY(30px)" }}
-          >
-            {plural(above, "new task")}
-          </Button>
-        </Group>
-      )}
       {rows.length === 0 && query.isSuccess ? (
         <Nothing
           filtered={filtered}
@@ -144,22 +132,35 @@ function Tasks({ groups, group, names }: Props) {
           }
         />
       ) : (
-        <TaskTable
-          rows={rows}
-          above={above}
-          names={names}
-          atTop={!reading}
-          loading={query.isPending}
-          stale={query.isPlaceholderData}
-          onAway={() => setSeen((old) => old ?? rows[0]?.id)}
-          onTop={toTop}
-          more={query.hasNextPage && !query.isFetchNextPageError}
-          loadMore={() => {
-            if (!query.isFetching) void query.fetchNextPage();
-          }}
-          selected={selected}
-          onSelect={setSelected}
-        />
+        <div className={classes.around}>
+          {above > 0 && (
+            <Button
+              size="xs"
+              radius="xl"
+              className={classes.fresh}
+              leftSection={<IconArrowUp size={14} />}
+              onClick={toTop}
+            >
+              {plural(above, "new task")}
+            </Button>
+          )}
+          <TaskTable
+            rows={rows}
+            above={above}
+            names={names}
+            atTop={!reading}
+            loading={query.isPending}
+            stale={query.isPlaceholderData}
+            onAway={() => setSeen((old) => old ?? rows[0]?.id)}
+            onTop={toTop}
+            more={query.hasNextPage && !query.isFetchNextPageError}
+            loadMore={() => {
+              if (!query.isFetching) void query.fetchNextPage();
+            }}
+            selected={selected}
+            onSelect={setSelected}
+          />
+        </div>
       )}
     </Stack>
   );
