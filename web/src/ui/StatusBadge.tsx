@@ -26,7 +26,7 @@ export function StatusBadge({ status }: { status: Status }) {
     <Badge
       variant="light"
       color={colour}
-      c={`light-dark(var(--mantine-color-${colour}-9), var(--mantine-color-${colour}-2))`}
+      c={`light-dark(color-mix(in srgb, var(--mantine-color-${colour}-9), black 25%), var(--mantine-color-${colour}-2))`}
       leftSection={<Icon size={12} aria-hidden />}
       tt="none"
     >

@@ -1,6 +1,6 @@
 import { Skeleton } from "@mantine/core";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { memo, useEffect, useRef } from "react";
+import { memo, useEffect, useEffectEvent, useRef } from "react";
 import { Link } from "react-router";
 import { ended, type Task } from "../../api/queries/taskTypes";
 import { ago, dateTime, duration, plural } from "../../ui/format";
@@ -49,6 +49,12 @@ export function TaskTable(props: Props) {
   useEffect(() => {
     if (atTop) scroller.current?.scrollTo({ top: 0 });
   }, [atTop]);
+  const back = useEffectEvent(() => {
+    if (!atTop && (scroller.current?.scrollTop ?? 0) <= 4) onTop();
+  });
+  useEffect(() => {
+    if (selected.size === 0) back(); // what was selected held the rows still
+  }, [selected.size]);
   const choose = (task: Task, on: boolean, range: boolean) => {
     const next = new Set(selected);
     const from = range && last.current ? rows.findIndex((t) => t.id === last.current) : -1;
