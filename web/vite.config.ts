@@ -8,6 +8,7 @@ export default defineConfig({
   plugins: [react()],
   build: {
     target: "es2022",
+    cssTarget: ["chrome123", "firefox120", "safari17.5"], // those that know light-dark(): its replacement does not see Mantine's schemes
     assetsInlineLimit: 0, // the content security policy knows no data: scripts
     modulePreload: { polyfill: false }, // which would be an inline script
     reportCompressedSize: false,

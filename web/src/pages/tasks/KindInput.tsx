@@ -50,7 +50,7 @@ function FactorizeInput({ draft, errors, change }: FormProps) {
     <>
       <TextInput
         label="Number"
-        description="2 to 40 digits’ worth: from 2 up to 10⁴⁰"
+        description="A whole number from 2 on, of up to 40 digits"
         inputMode="numeric"
         placeholder="600851475143"
         styles={mono}

@@ -38,7 +38,7 @@ export function ResultView({ task }: { task: Task }) {
       actions={
         query.data && (
           <>
-            <Copy text={query.data.text} />
+            {shape?.kind !== "json" && <Copy text={query.data.text} />}
             {shape?.kind === "tables" &&
               shape.tables.map((t) => (
                 <Button

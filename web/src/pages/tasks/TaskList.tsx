@@ -1,5 +1,5 @@
 import { ActionIcon, Anchor, Button, Group, Stack, Text } from "@mantine/core";
-import { IconArrowUp, IconListCheck, IconPlus, IconX } from "@tabler/icons-react";
+import { IconArrowUp, IconListCheck, IconX } from "@tabler/icons-react";
 import { useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { Link, useParams, useSearchParams } from "react-router";
@@ -92,14 +92,7 @@ function Tasks({ groups, group, names }: Props) {
   const filtered = Object.values(filter).some((v) => v !== undefined);
   return (
     <Stack gap="sm">
-      <Group justify="space-between" align="flex-end">
-        <Filters filter={filter} onChange={change} />
-        {group && (
-          <Button component={Link} to={`/groups/${group}/submit`} leftSection={<IconPlus size={16} />}>
-            Submit a task
-          </Button>
-        )}
-      </Group>
+      <Filters filter={filter} onChange={change} />
       <Bar
         rows={rows.length}
         more={query.hasNextPage}

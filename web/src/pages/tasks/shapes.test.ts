@@ -21,6 +21,8 @@ test.each([
   [3.5, "figures"],
   [[1, 2, 3], "chart"],
   [[{ a: 1 }, { a: 2, b: "x" }], "tables"],
+  [[{ a: 1 }, null], "tables"],
+  [[null, null], "json"],
   [{ pages: [{ url: "u" }], skipped: [] }, "tables"],
   ["text", "text"],
   [null, "json"],

@@ -60,12 +60,13 @@ const empty = (name: string): NamedTable => ({ name, columns: [], rows: [] });
 
 const maxColumns = 12;
 
-/** A list of objects that have mostly the same fields. */
+/** A list of objects that have mostly the same fields; null, as of a part that failed, is an empty row. */
 function tableOf(name: string, list: unknown[]): NamedTable | undefined {
-  if (list.length === 0 || !list.every(isRecord)) return undefined;
-  const columns = [...new Set(list.flatMap((row) => Object.keys(row)))];
+  const rows = list.map((row) => row ?? {}).filter(isRecord);
+  if (rows.length < list.length) return undefined;
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
   if (columns.length === 0 || columns.length > maxColumns) return undefined;
-  return { name, columns, rows: list };
+  return { name, columns, rows };
 }
 
 /** A cell as text; lists by their length. */
