@@ -1,3 +1,4 @@
+import type { WebSocketRoute } from "@playwright/test";
 import { expect, password, register, strict, test } from "./site";
 
 test("the first administrator sets the server up, logs out and in again", async ({ page, site }) => {
@@ -47,7 +48,7 @@ test("two people share a group and see a worker come, live; a third sees nothing
 
   await ada.getByRole("link", { name: "Add a worker" }).click();
   await ada.getByRole("button", { name: "Make the command" }).click();
-  const command = await ada.getByTestId("command-go").textContent();
+  const command = await ada.getByTestId("command-go").textContent().then(String);
   expect(command).toContain(`FIRMLIGHT_SERVER=${site.url}`);
   const worker = site.worker(/FIRMLIGHT_TOKEN=(\S+)/.exec(command)?.[1] ?? "", "lab-1");
   await expect(ada.getByRole("status").getByText("is connected, with 2 slots")).toBeVisible();
@@ -75,7 +76,7 @@ test("somebody without an account comes in by a link", async ({ browser, site })
   await owner.getByRole("button", { name: "Make the group" }).click();
   await owner.getByRole("tab", { name: "Members" }).click();
   await owner.getByRole("button", { name: "Make a link" }).click();
-  const link = await owner.getByTestId("invite-link").textContent();
+  const link = await owner.getByTestId("invite-link").textContent().then(String);
   const guest = await (await browser.newContext()).newPage();
   const bad = strict(guest, [/404/, /Failed to load resource/]);
   await guest.goto(link);
@@ -93,16 +94,41 @@ test("somebody without an account comes in by a link", async ({ browser, site })
   expect(bad).toEqual([]);
 });
 
-test("a page catches up after the server was away", async ({ page, site }) => {
+test("a page says that the connection is broken, and catches up by itself", async ({ page, site }) => {
+  let cut = false;
+  const sockets: WebSocketRoute[] = [];
+  await page.routeWebSocket(/\/api\/v1\/live/, (socket) => {
+    if (cut) return void socket.close({ code: 1001 });
+    sockets.push(socket);
+    socket.connectToServer();
+  });
   await register(page, site, "rita");
   await expect(page.getByText("You are in no group yet")).toBeVisible();
-  await site.restart();
+  await expect.poll(() => sockets.length).toBeGreaterThan(0);
+  cut = true;
+  for (const socket of sockets) await socket.close({ code: 1001 });
   const other = await page.context().newPage();
   await other.goto(site.url);
   await other.getByRole("button", { name: "New group" }).click();
   await other.getByLabel("Name").fill("After the storm");
   await other.getByRole("button", { name: "Make the group" }).click();
   await expect(other.getByRole("heading", { name: "After the storm" })).toBeVisible();
-  await page.reload();
+  await expect(page.getByText("No connection to the server")).toBeVisible();
+  await expect(page.getByText("You are in no group yet")).toBeVisible();
+  cut = false;
+  await page.getByRole("button", { name: "Try now" }).click();
   await expect(page.getByRole("link", { name: "After the storm" })).toBeVisible();
+  await expect(page.getByText("No connection to the server")).toBeHidden();
+});
+
+test("a page outlives its server", async ({ page, site }) => {
+  await register(page, site, "sina");
+  await site.stopServer();
+  await expect(page.getByText("No connection to the server")).toBeVisible();
+  await site.startServer();
+  await expect(page.getByText("No connection to the server")).toBeHidden({ timeout: 30_000 });
+  await page.getByRole("button", { name: "New group" }).click();
+  await page.getByLabel("Name").fill("Still here");
+  await page.getByRole("button", { name: "Make the group" }).click();
+  await expect(page.getByRole("heading", { name: "Still here" })).toBeVisible();
 });

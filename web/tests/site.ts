@@ -70,8 +70,11 @@ export class Site {
     return w;
   }
 
-  async restart(): Promise<void> {
+  async stopServer(): Promise<void> {
     await this.server.stop("SIGKILL");
+  }
+
+  async startServer(): Promise<void> {
     this.server = this.serve(new URL(this.url).host);
     await this.server.prints(/"url":"http/);
   }

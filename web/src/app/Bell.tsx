@@ -46,14 +46,14 @@ export function Bell() {
   };
   return (
     <Popover opened={open} onChange={close} position="bottom-end" width={360} trapFocus>
-      <Popover.Target>
-        <Indicator
-          label={unread > 99 ? "99+" : unread}
-          disabled={unread === 0}
-          size={16}
-          color="red.8"
-          offset={4}
-        >
+      <Indicator
+        label={unread > 99 ? "99+" : unread}
+        disabled={unread === 0}
+        size={16}
+        color="red.8"
+        offset={4}
+      >
+        <Popover.Target>
           <ActionIcon
             variant="subtle"
             color="gray"
@@ -64,8 +64,8 @@ export function Bell() {
           >
             <IconBell size={20} />
           </ActionIcon>
-        </Indicator>
-      </Popover.Target>
+        </Popover.Target>
+      </Indicator>
       <Popover.Dropdown p={0} aria-label="Notifications">
         <Group justify="space-between" p="xs">
           <Text fw={600}>{unread ? plural(unread, "unread notification") : "Notifications"}</Text>

@@ -26,7 +26,7 @@ const tokenEnded = 4401;
  */
 export class LiveSocket {
   private readonly topics = new Map<string, Set<Handler>>();
-  private readonly heard = new Set<string>(); // topics that were subscribed once
+  private readonly heard = new Set<string>(); // topics of which events may have been missed at the next start
   private readonly watchers = new Set<() => void>();
   private ws: WebSocket | null = null;
   private state: LiveState = "off";
@@ -112,6 +112,7 @@ export class LiveSocket {
       if (this.ws !== ws) return;
       this.ws = null;
       if (e.code === tokenEnded) this.refused = this.used;
+      for (const topic of this.topics.keys()) this.heard.add(topic); // was wanted while nothing came
       this.later();
     };
   }

@@ -1,5 +1,5 @@
-import { Badge } from "@mantine/core";
 import { IconCheck, IconClock, IconHourglass, IconPlayerPlay, IconSlash, IconX } from "@tabler/icons-react";
+import { StateBadge } from "./StateBadge";
 
 /** The states of tasks (docs/state-machine.md). Each has a shape besides its colour. */
 const states = {
@@ -21,16 +21,5 @@ export const statusColour = (status: Status): string => states[status].colour;
 
 /** A task's state. */
 export function StatusBadge({ status }: { status: Status }) {
-  const { colour, icon: Icon, label } = states[status];
-  return (
-    <Badge
-      variant="light"
-      color={colour}
-      c={`light-dark(color-mix(in srgb, var(--mantine-color-${colour}-9), black 25%), var(--mantine-color-${colour}-2))`}
-      leftSection={<Icon size={12} aria-hidden />}
-      tt="none"
-    >
-      {label}
-    </Badge>
-  );
+  return <StateBadge {...states[status]} />;
 }

@@ -1,4 +1,3 @@
-import { Badge } from "@mantine/core";
 import {
   IconMoon,
   IconPlayerPause,
@@ -6,6 +5,7 @@ import {
   IconPlugConnectedX,
   IconRefresh,
 } from "@tabler/icons-react";
+import { StateBadge } from "./StateBadge";
 
 const states = {
   connected: { colour: "green", icon: IconPlugConnected, label: "Connected" },
@@ -23,16 +23,5 @@ interface Props {
 
 /** A worker's state. */
 export function WorkerState({ state, idle = "" }: Props) {
-  const { colour, icon: Icon, label } = states[(state === "connected" && idle) || state];
-  return (
-    <Badge
-      variant="light"
-      color={colour}
-      c={`light-dark(var(--mantine-color-${colour}-9), var(--mantine-color-${colour}-2))`}
-      leftSection={<Icon size={12} aria-hidden />}
-      tt="none"
-    >
-      {label}
-    </Badge>
-  );
+  return <StateBadge {...states[(state === "connected" && idle) || state]} />;
 }

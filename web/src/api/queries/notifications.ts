@@ -55,6 +55,8 @@ export function useLiveNotifications(onNews: (n: Notification) => void): void {
   useLive(
     "me",
     (event) => {
+      // Every page hears this topic: what else was missed is read again, too.
+      if (event.type === "resync") void queries.invalidateQueries();
       if (event.type !== "notification") return;
       const { unread, ...rest } = event.notification as Partial<Notification> & { unread: number };
       const news = "id" in rest ? (rest as Notification) : undefined;

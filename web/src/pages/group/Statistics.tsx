@@ -86,6 +86,7 @@ function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: n
               h={180}
               size={150}
               withTooltip={false}
+              pieChartProps={still}
               data={[
                 { name: "Succeeded", value: succeeded, color: "green.6" },
                 { name: "Failed", value: failed, color: "red.6" },
@@ -103,6 +104,7 @@ function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: n
         </Figure>
         <Figure title="Throughput" fact={`${perHour(ended / hours)} tasks an hour, ${count(ended)} in all`}>
           <BarChart
+            barChartProps={still}
             h={180}
             data={[{ now: "Now", Scheduled: scheduled, Queued: queued, Running: running }]}
             dataKey="now"
@@ -120,6 +122,7 @@ function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: n
           fact={`half of them waited at most ${duration(stats.wait_ms.p50)} and ran at most ${duration(stats.run_ms.p50)}`}
         >
           <BarChart
+            barChartProps={still}
             h={180}
             data={times}
             dataKey="part"
@@ -133,6 +136,7 @@ function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: n
         </Figure>
         <Figure title="Contribution" fact="Time that members' workers ran tasks">
           <BarChart
+            barChartProps={still}
             h={180}
             orientation="vertical"
             data={[...members]
@@ -165,6 +169,9 @@ function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: n
     </>
   );
 }
+
+/** The charts repeat what stands in words: they take no focus. */
+const still = { accessibilityLayer: false };
 
 /** Few are told with a digit after the point. */
 const perHour = (n: number): string => count(n < 10 ? Math.round(n * 10) / 10 : Math.round(n));

@@ -1,0 +1,111 @@
+import AxeBuilder from "@axe-core/playwright";
+import type { Page } from "@playwright/test";
+import { expect, register, strict, test } from "./site";
+
+const sizes = { desktop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
+
+/** Looks at a page in both schemes and sizes: no violation of WCAG 2.2 AA, and pictures to look at. */
+async function look(page: Page, name: string): Promise<void> {
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    for (const [size, viewport] of Object.entries(sizes)) {
+      await page.setViewportSize(viewport);
+      await expect(page.locator(".mantine-Skeleton-root")).toHaveCount(
+        ["worker-new", "palette", "bell"].includes(name) ? 1 : 0,
+      );
+      await page.screenshot({ path: `screenshots/${name}-${size}-${colorScheme}.png`, fullPage: true });
+      expect(
+        await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth),
+        `${name} is too wide, ${size}`,
+      ).toBe(true);
+    }
+    const { violations } = await new AxeBuilder({ page })
+      .withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"])
+      .analyze();
+    const told = violations.map((v) => ({
+      id: v.id,
+      nodes: v.nodes.map((n) => `${n.html} ${n.failureSummary}`),
+    }));
+    expect.soft(told, `${name}, ${colorScheme}`).toEqual([]);
+  }
+}
+
+test("pages for everybody", async ({ page, site }) => {
+  const bad = strict(page, [/404/, /Failed to load resource/]);
+  for (const path of ["login", "register", "setup?code=X"]) {
+    await page.goto(`${site.url}/${path}`);
+    await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    await look(page, path.replace(/\W.*/, ""));
+  }
+  await page.goto(`${site.url}/invite/unknown`);
+  await expect(page.getByText("Ask whoever gave it to you")).toBeVisible();
+  await look(page, "invite-unknown");
+  expect(bad).toEqual([]);
+});
+
+test("pages for users", async ({ page, site }) => {
+  test.setTimeout(400_000);
+  const bad = strict(page, [/404/, /Failed to load resource/]);
+  await register(page, site, "vera");
+  await look(page, "groups-empty");
+  const api = await page.request.post(`${site.url}/api/v1/auth/login`, {
+    data: { login: "vera", password: "correct horse battery" },
+  });
+  const { access_token } = await api.json();
+  const post = async (path: string, data: object) => {
+    const headers = { Authorization: `Bearer ${access_token}` };
+    const answer = await page.request.post(`${site.url}/api/v1${path}`, { data, headers });
+    expect(answer.ok(), await answer.text()).toBe(true);
+    return answer.json();
+  };
+  const group = await post("/groups", {
+    name: "Prime hunters",
+    description: "Factors of large numbers, found together",
+  });
+  const token = await post("/tokens", { name: "looks", kind: "worker", groups: [group.id] });
+  const worker = site.worker(token.secret, "lab-7");
+  await worker.prints(/connected/i);
+  for (let i = 0; i < 5; i++)
+    await post(`/groups/${group.id}/tasks`, {
+      kind: "factorize",
+      title: `Number ${i}`,
+      input: { n: `${1_000_003 * (i + 2)}` },
+    });
+  await post(`/groups/${group.id}/tasks`, { kind: "mean", input: { numbers: [] }, max_attempts: 1 });
+  await page.goto(site.url);
+  await expect(page.getByRole("link", { name: "Prime hunters" })).toBeVisible();
+  const places: [string, string, string | RegExp][] = [
+    ["groups", "/", "Prime hunters"],
+    ["group-workers", `/groups/${group.id}/workers`, "lab-7"],
+    ["group-members", `/groups/${group.id}/members`, "vera"],
+    ["group-statistics", `/groups/${group.id}/statistics`, "How they ended"],
+    ["group-settings", `/groups/${group.id}/settings`, "Leave or delete"],
+    ["workers", "/workers", "lab-7"],
+    ["notifications", "/notifications", /finished|failed/],
+    ["account", "/account", "Delete the account"],
+    ["account-sessions", "/account?tab=sessions", "this one"],
+    ["account-tokens", "/account?tab=tokens", "looks"],
+    ["lost", "/nowhere", "There is nothing here"],
+  ];
+  for (const [name, path, text] of places) {
+    await page.goto(site.url + path);
+    await expect(page.locator("main").getByText(text).first()).toBeVisible();
+    await look(page, name);
+  }
+  await page.goto(`${site.url}/workers`);
+  await page.locator("main").getByRole("link", { name: "lab-7" }).click();
+  await expect(page.getByText("Quiet hours").first()).toBeVisible();
+  await page.getByRole("button", { name: "Add quiet hours" }).click();
+  await look(page, "worker");
+  await page.goto(`${site.url}/workers/new`);
+  await page.getByRole("button", { name: "Make the command" }).click();
+  await look(page, "worker-new");
+  await page.keyboard.press("/");
+  await page.getByLabel("Go to", { exact: true }).fill("prime");
+  await expect(page.getByText("Submit a task to Prime hunters")).toBeVisible();
+  await look(page, "palette");
+  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: /^Notifications/ }).click();
+  await look(page, "bell");
+  expect(bad).toEqual([]);
+});
