@@ -76,14 +76,14 @@ test("crawl shows a table", async ({ page }) => {
 
 test("echo of JSON with a long number, and again with changes", async ({ page }) => {
   await form(page, "echo");
-  await page.getByLabel("Input").fill('{"n": ');
+  await page.getByRole("textbox", { name: "Input" }).fill('{"n": ');
   await send(page);
   await expect(page.getByText("This JSON is not complete.")).toBeVisible();
-  await page.getByLabel("Input").fill('{"n": 12345678901234567890}');
+  await page.getByRole("textbox", { name: "Input" }).fill('{"n": 12345678901234567890}');
   await send(page);
   await expect(page.getByText('{"n":12345678901234567890}').first()).toBeVisible({ timeout: 20_000 });
   await page.getByRole("button", { name: "Run again with changes" }).click();
-  await expect(page.getByLabel("Input")).toHaveValue('{"n":12345678901234567890}');
+  await expect(page.getByRole("textbox", { name: "Input" })).toHaveValue('{"n":12345678901234567890}');
 });
 
 test("a double click submits once", async ({ page }) => {
@@ -151,6 +151,17 @@ test("the log is searched, cancel asks first", async ({ page }) => {
   await page.getByRole("button", { name: "Retry" }).click();
   await expect(page.getByText("Queued again by hand")).toBeVisible();
   await site.call("POST", `/groups/${site.group}/tasks:cancel`, { filter: { q: "Long" } });
+});
+
+test("the tasks of all groups are one list", async ({ page }) => {
+  const other = String((await site.call("POST", "/groups", { name: "Second group" })).id);
+  await site.submit({ kind: "nobodys", title: "In the workshop" });
+  await site.call("POST", `/groups/${other}/tasks`, { kind: "nobodys", title: "Elsewhere" });
+  await page.goto(`${site.url}/tasks`);
+  await expect(page.getByRole("row").nth(1)).toContainText("Second group");
+  await expect(page.getByRole("row").nth(2)).toContainText("In the workshop");
+  await site.submit({ kind: "nobodys", title: "Came live" });
+  await expect(page.getByRole("row").nth(1)).toContainText("Came live");
 });
 
 test("the list: live, filters in the address, new ones wait while one reads, bulk cancel", async ({

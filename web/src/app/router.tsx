@@ -38,6 +38,7 @@ export const router = createBrowserRouter([
             ],
           },
           { path: "groups/:group/submit", lazy: () => import("../pages/tasks/SubmitTask") },
+          { path: "tasks", lazy: () => import("../pages/tasks/TaskList") },
           { path: "tasks/:task", lazy: () => import("../pages/tasks/TaskPage") },
           { path: "workers", lazy: () => import("../pages/workers/OwnWorkers") },
           { path: "workers/new", lazy: () => import("../pages/workers/NewWorker") },
