@@ -1,4 +1,4 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { queryOptions, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { live } from "../../live/live";
 import { api, ok, type Schema } from "../client";
@@ -15,12 +15,13 @@ export const workerKeys = {
   history: (id: string) => ["workers", "history", id] as const,
 };
 
-export const useOwnWorkers = () =>
-  useQuery({
-    queryKey: workerKeys.list,
-    queryFn: () =>
-      all((cursor) => ok(api.GET("/api/v1/workers", { params: { query: { limit: 200, cursor } } }))),
-  });
+export const ownWorkersQuery = queryOptions({
+  queryKey: workerKeys.list,
+  queryFn: () =>
+    all((cursor) => ok(api.GET("/api/v1/workers", { params: { query: { limit: 200, cursor } } }))),
+});
+
+export const useOwnWorkers = () => useQuery(ownWorkersQuery);
 
 export const useOwnWorker = (id: string) =>
   useQuery({

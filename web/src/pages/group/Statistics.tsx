@@ -87,6 +87,7 @@ function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: n
               size={150}
               withTooltip={false}
               pieChartProps={still}
+              pieProps={{ rootTabIndex: -1 }}
               data={[
                 { name: "Succeeded", value: succeeded, color: "green.6" },
                 { name: "Failed", value: failed, color: "red.6" },

@@ -16,11 +16,12 @@ import {
 } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { IconCheck } from "@tabler/icons-react";
+import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Link, useSearchParams } from "react-router";
 import { accountActions, accountKeys } from "../../api/queries/account";
 import { atLeast, useChange, useGroups } from "../../api/queries/groups";
-import { useLiveWorkers, useOwnWorkers } from "../../api/queries/workers";
+import { type OwnWorker, ownWorkersQuery, useLiveWorkers, useOwnWorkers } from "../../api/queries/workers";
 import { Copy } from "../../ui/Json";
 import { Page } from "../../ui/Page";
 import { Problem } from "../../ui/Problem";
@@ -30,7 +31,8 @@ import { commands } from "./commands";
 /** Makes a token and shows the command to paste, then waits for the worker to connect. */
 export function Component() {
   const [query] = useSearchParams();
-  const [secret, setSecret] = useState("");
+  const [made, setMade] = useState<{ secret: string; before: Set<string> }>();
+  const queries = useQueryClient();
   const groups = useGroups();
   const make = useChange(accountActions.makeToken, accountKeys.tokens);
   const asked = query.get("group");
@@ -44,13 +46,15 @@ export function Component() {
       kind: "worker",
       ...(chosen.length > 0 ? { groups: chosen } : {}),
     });
-    setSecret(token.secret);
+    // Those that are connected before the command is shown are not the one.
+    const workers = await queries.fetchQuery({ ...ownWorkersQuery, staleTime: 0 });
+    setMade({ secret: token.secret, before: connected(workers) });
   });
   const usable = groups.data?.filter((g) => atLeast(g.role, "member")) ?? [];
   return (
     <Page title="Add a worker">
-      {secret ? (
-        <Start secret={secret} name={form.values.name} />
+      {made ? (
+        <Start {...made} name={form.values.name} />
       ) : (
         <form onSubmit={submit} noValidate>
           <Stack maw={480}>
@@ -89,7 +93,16 @@ export function Component() {
   );
 }
 
-function Start({ secret, name }: { secret: string; name: string }) {
+const connected = (workers: OwnWorker[]) =>
+  new Set(workers.filter((w) => w.state === "connected").map((w) => w.id));
+
+interface Made {
+  secret: string;
+  before: Set<string>; // ids of the workers that were there already
+  name: string;
+}
+
+function Start({ secret, before, name }: Made) {
   const ways = commands(location.origin, secret);
   return (
     <Stack gap="lg">
@@ -132,20 +145,14 @@ function Start({ secret, name }: { secret: string; name: string }) {
           </Alert>
         </Stack>
       </Paper>
-      <Waiting />
+      <Waiting before={before} />
     </Stack>
   );
 }
 
-function Waiting() {
+function Waiting({ before }: { before: Set<string> }) {
   useLiveWorkers();
-  const workers = useOwnWorkers().data;
-  const [since] = useState(() => Date.now());
-  // Those that were connected before the command was shown are not the one.
-  const [before] = useState(() => new Set(workers?.filter((w) => w.state === "connected").map((w) => w.id)));
-  const arrived = workers?.filter(
-    (w) => w.state === "connected" && !before.has(w.id) && Date.parse(w.last_seen) >= since - 60_000,
-  );
+  const arrived = useOwnWorkers().data?.filter((w) => w.state === "connected" && !before.has(w.id));
   return (
     <Paper withBorder p="md" role="status">
       <Stack gap="sm">
