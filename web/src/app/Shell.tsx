@@ -50,6 +50,7 @@ function Frame() {
       header={{ height: 56 }}
       navbar={{ width: 220, breakpoint: "sm", collapsed: { mobile: !open } }}
       padding="md"
+      transitionDuration={0}
     >
       <a href="#main" className="skip">
         Skip to the page

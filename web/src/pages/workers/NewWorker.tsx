@@ -173,7 +173,7 @@ function Waiting({ before }: { before: Set<string> }) {
           ))
         ) : (
           <Stack gap={6}>
-            <Skeleton h={20} w={280} />
+            <Skeleton h={20} maw={280} />
             <Text size="sm" c="dimmed">
               This page waits for it, and shows it as soon as it is there.
             </Text>
