@@ -65,10 +65,10 @@ test: ## everything that has to pass, cheapest first, stopping at the first fail
 	@scripts/step platforms $(MAKE) check-platforms
 	@scripts/step generated $(MAKE) check-generated
 	@scripts/step lint $(MAKE) lint
-	@scripts/step 'unit and integration tests' $(MAKE) test-unit
-	@scripts/step 'Python SDK' $(MAKE) test-python
 	@scripts/step web $(MAKE) test-web
 	@scripts/step 'browser tests' $(MAKE) test-browser
+	@scripts/step 'unit and integration tests' $(MAKE) test-unit
+	@scripts/step 'Python SDK' $(MAKE) test-python
 	@scripts/step 'end-to-end tests' $(MAKE) test-e2e
 	@scripts/step 'size of the server' $(MAKE) check-size
 	@scripts/step demo env DEMO_EXIT=1 $(MAKE) demo
