@@ -32,6 +32,10 @@ func (h *Hub) lose(p *peer, e ending, at time.Time) {
 			return
 		}
 		until = parted
+		p.mu.Lock()
+		groups, kinds := p.session.Groups, p.session.Kinds
+		p.mu.Unlock()
+		h.changed(groups, kinds) // for those who list workers: only now the store has it
 		timer := time.NewTimer(time.Until(until))
 		defer timer.Stop()
 		select {
@@ -49,6 +53,7 @@ func (h *Hub) lose(p *peer, e ending, at time.Time) {
 	if !done || !lost {
 		return // resumed, or cron was first
 	}
+	h.changed(s.Groups, s.Kinds) // as above
 	p.log.Info("session lost", "reason", e.loss, "after", time.Since(at).Round(time.Millisecond))
 	if h.o.OnLost != nil && s.Unexpected() && !e.left && !e.revoked {
 		h.o.OnLost(s)

@@ -110,8 +110,11 @@ func (p *peer) change(f func(*Session)) {
 	f(&p.session)
 	s := p.session
 	p.mu.Unlock()
-	p.push("", 0, p.save)
 	p.hub.changed(s.Groups, s.Kinds)
+	p.push("", 0, func(ctx context.Context) {
+		p.save(ctx)
+		p.hub.changed(s.Groups, s.Kinds) // for those who list workers: they are read from the store
+	})
 }
 
 // save writes the session as it is now; several changes may have come together.

@@ -175,12 +175,14 @@ func (p *peer) adapt(change func(*terms)) (saved chan struct{}) {
 		p.cancel(refOf(t), protocol.CancelReassigned)
 		p.push(t.ID, 0, func(ctx context.Context) { p.takeBack(ctx, t) })
 	}
+	groups, kinds := sorted(slices.Concat(before.Groups, now.Groups)), sorted(slices.Concat(before.Kinds, now.Kinds))
+	p.hub.changed(groups, kinds)
 	saved = make(chan struct{})
 	p.push("", 0, func(ctx context.Context) {
 		p.save(ctx)
 		close(saved)
+		p.hub.changed(groups, kinds) // for those who list workers: they are read from the store
 	})
-	p.hub.changed(sorted(slices.Concat(before.Groups, now.Groups)), sorted(slices.Concat(before.Kinds, now.Kinds)))
 	return saved
 }
 

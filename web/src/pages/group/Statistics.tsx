@@ -103,7 +103,10 @@ function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: n
             />
           </Group>
         </Figure>
-        <Figure title="Throughput" fact={`${perHour(ended / hours)} tasks an hour, ${count(ended)} in all`}>
+        <Figure
+          title="Throughput, and what is on its way"
+          fact={`${perHour(ended / hours)} tasks an hour, ${count(ended)} in all`}
+        >
           <BarChart
             barChartProps={still}
             h={180}
@@ -135,19 +138,19 @@ function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: n
             ]}
           />
         </Figure>
-        <Figure title="Contribution" fact="Time that members' workers ran tasks">
+        <Figure title="Contribution" fact="Tasks that ran on members' workers">
           <BarChart
             barChartProps={still}
             h={180}
             orientation="vertical"
             data={[...members]
-              .sort((a, b) => b.run_s - a.run_s)
+              .sort((a, b) => b.tasks - a.tasks)
               .slice(0, 8)
-              .map((m) => ({ name: m.name, Time: m.run_s * 1000 }))}
+              .map((m) => ({ name: m.name, Tasks: m.tasks }))}
             dataKey="name"
-            valueFormatter={duration}
+            valueFormatter={count}
             yAxisProps={{ width: 90 }}
-            series={[{ name: "Time", color: "flame.6" }]}
+            series={[{ name: "Tasks", color: "flame.6" }]}
           />
         </Figure>
       </SimpleGrid>
