@@ -1632,6 +1632,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/download/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The programs to download, as JSON or a page
+         * @description suggested is for ?os=&arch=, else for the computer that the User-Agent speaks of. Who may call it: anybody.
+         */
+        get: operations["list-downloads"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/download/{file}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A program
+         * @description Who may call it: anybody.
+         */
+        get: operations["get-download"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/download/python/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The Python projects, for pip (PEP 503)
+         * @description Who may call it: anybody.
+         */
+        get: operations["python-index"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/download/python/{project}/": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The files of a Python project, for pip (PEP 503)
+         * @description Who may call it: anybody.
+         */
+        get: operations["python-project"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -1715,7 +1795,7 @@ export interface components {
              * Format: date-time
              * @description null: never
              */
-            last_login_at: string;
+            last_login_at: string | null;
             username: string;
         };
         AdminGroup: {
@@ -1794,7 +1874,7 @@ export interface components {
              * Format: date-time
              * @description null: not yet
              */
-            recovered_at: string;
+            recovered_at: string | null;
             /**
              * Format: date-time
              * @description First failure of the streak, by device time; last report before a silence
@@ -1971,17 +2051,17 @@ export interface components {
             /** Format: uuid */
             group: string;
             /** Format: date-time */
-            last_failure_at: string;
+            last_failure_at: string | null;
             /** Format: date-time */
-            last_seen_at: string;
+            last_seen_at: string | null;
             /** Format: date-time */
-            last_success_at: string;
+            last_success_at: string | null;
             name: string;
             /**
              * Format: date-time
              * @description Of all its events, by its own clock, as the next two
              */
-            newest_at: string;
+            newest_at: string | null;
             /** @description An alert for its silence is open */
             silent: boolean;
             /** @enum {string} */
@@ -2057,6 +2137,36 @@ export interface components {
              */
             partial: number;
         };
+        Download: {
+            /**
+             * @description Absent: any
+             * @enum {string}
+             */
+            arch?: "amd64" | "arm64" | "armv7";
+            name: string;
+            /**
+             * @description Absent: any
+             * @enum {string}
+             */
+            os?: "linux" | "darwin" | "windows";
+            /** @description firmlight-worker, firmlight (the command line), firmlight-server, or a Python project */
+            program?: string;
+            sha256: string;
+            /**
+             * Format: int64
+             * @description Bytes
+             */
+            size: number;
+            url: string;
+            version?: string;
+        };
+        Downloads: {
+            files: components["schemas"]["Download"][];
+            /** @description Version of the worker protocol that the server speaks */
+            protocol: string;
+            /** @description The worker for the caller's computer; null where it is not known, or there is none */
+            suggested: components["schemas"]["Suggestion"];
+        };
         EmptyQueueRequestBody: {
             /** @description Must be true, unless it is a dry run */
             confirm?: boolean;
@@ -2101,19 +2211,19 @@ export interface components {
              * Format: date-time
              * @description In the window
              */
-            first_failure_at: string;
+            first_failure_at: string | null;
             /** Format: uuid */
             group: string;
             /**
              * Format: date-time
              * @description In the window
              */
-            last_failure_at: string;
+            last_failure_at: string | null;
             /**
              * Format: date-time
              * @description null: it never had one
              */
-            last_success_at: string;
+            last_success_at: string | null;
             name: string;
             /**
              * Format: int64
@@ -2418,7 +2528,7 @@ export interface components {
              * Format: date-time
              * @description null: never
              */
-            expires_at: string;
+            expires_at: string | null;
             /** @description What it is limited to; null: every group of yours */
             groups: string[] | null;
             /** Format: uuid */
@@ -2429,7 +2539,7 @@ export interface components {
              * Format: date-time
              * @description To the minute; null: never
              */
-            last_used_at: string;
+            last_used_at: string | null;
             name: string;
             /** @description Of an API token */
             scopes?: string[] | null;
@@ -2641,7 +2751,7 @@ export interface components {
              * Format: date-time
              * @description Since when the first of those that wait is due; null where none waits
              */
-            oldest_at: string;
+            oldest_at: string | null;
             paused: boolean;
             /**
              * Format: int64
@@ -2724,7 +2834,7 @@ export interface components {
              * Format: date-time
              * @description By its own clock
              */
-            last_beat_at: string;
+            last_beat_at: string | null;
             /** Format: date-time */
             started_at: string;
         };
@@ -2816,6 +2926,31 @@ export interface components {
         SubmitTasksAnswerBody: {
             /** @description One for each entry, in its order */
             results: components["schemas"]["SubmitResult"][];
+        };
+        Suggestion: {
+            /**
+             * @description Absent: any
+             * @enum {string}
+             */
+            arch?: "amd64" | "arm64" | "armv7";
+            /** @description To paste into a shell; on Windows PowerShell */
+            command: string;
+            name: string;
+            /**
+             * @description Absent: any
+             * @enum {string}
+             */
+            os?: "linux" | "darwin" | "windows";
+            /** @description firmlight-worker, firmlight (the command line), firmlight-server, or a Python project */
+            program?: string;
+            sha256: string;
+            /**
+             * Format: int64
+             * @description Bytes
+             */
+            size: number;
+            url: string;
+            version?: string;
         };
         SumsAnswerBody: {
             items: components["schemas"]["DeviceSum"][];
@@ -2938,7 +3073,7 @@ export interface components {
              * Format: date-time
              * @description null: never
              */
-            expires_at: string;
+            expires_at: string | null;
             /** @description What it is limited to; null: every group of yours */
             groups: string[] | null;
             /** Format: uuid */
@@ -2949,7 +3084,7 @@ export interface components {
              * Format: date-time
              * @description To the minute; null: never
              */
-            last_used_at: string;
+            last_used_at: string | null;
             name: string;
             /** @description Of an API token */
             scopes?: string[] | null;
@@ -6402,6 +6537,123 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["WorkerHistoryBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-downloads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Downloads"];
+                    "text/html": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "get-download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "python-index": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "python-project": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": string;
                 };
             };
             /** @description Error */
