@@ -1,6 +1,6 @@
 import { Anchor, Button, Group, Paper, Skeleton, Stack, Textarea, TextInput } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Link, useNavigate, useParams, useSearchParams } from "react-router";
 import { ApiError } from "../../api/error";
 import { inputQuery, remember, taskQuery, useMyGroups, useSubmit } from "../../api/queries/tasks";
@@ -47,6 +47,7 @@ export function Component() {
 function Form({ group, start }: { group: string; start: Draft }) {
   const [draft, setDraft] = useState(start);
   const [errors, setErrors] = useState<Errors>({});
+  const [refused, setRefused] = useState(0); // how often; the first wrong field then has the focus
   const submit = useSubmit(group);
   const sent = useRef<{ content: string; body: string }>(undefined);
   const form = useRef<HTMLFormElement>(null);
@@ -58,8 +59,11 @@ function Form({ group, start }: { group: string; start: Draft }) {
   };
   const show = (found: Errors) => {
     setErrors(found);
-    requestAnimationFrame(() => form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus());
+    setRefused((n) => n + 1);
   };
+  useEffect(() => {
+    if (refused > 0) form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
+  }, [refused]);
   const send = async () => {
     if (submit.isPending) return;
     const found = errorsOf(draft, Date.now());
