@@ -60,7 +60,7 @@ func TestHandler(t *testing.T) {
 	}
 
 	t.Run("packed", func(t *testing.T) {
-		r := httptest.NewRequest("GET", "/assets/a-h4sh.js", nil)
+		r := httptest.NewRequest(http.MethodGet, "/assets/a-h4sh.js", nil)
 		r.Header.Set("Accept-Encoding", "br, gzip")
 		w := httptest.NewRecorder()
 		handler(built, http.NotFoundHandler()).ServeHTTP(w, r)
