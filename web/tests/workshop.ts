@@ -6,6 +6,7 @@ import { password, Site } from "./site";
 
 const bin = process.env.FIRMLIGHT_BIN ?? "../bin";
 
+/** A server with a person, ada, who may administrate it, and a group of hers. */
 export class Workshop {
   readonly workers = new Map<string, ChildProcess>();
   private readonly site = new Site();
@@ -16,22 +17,30 @@ export class Workshop {
     return this.site.url;
   }
 
-  static async open(): Promise<Workshop> {
+  static async open(administrator = false): Promise<Workshop> {
     const shop = new Workshop();
     await shop.site.ready();
     const ada = { username: "ada", email: "ada@example.org", password };
-    shop.access = String((await shop.call("POST", "/auth/register", ada)).access_token);
+    const account = administrator
+      ? await shop.call("POST", "/auth/setup", { ...ada, code: await shop.site.setupCode() })
+      : await shop.call("POST", "/auth/register", ada);
+    shop.access = String(account.access_token);
     shop.group = String((await shop.call("POST", "/groups", { name: "Workshop" })).id);
     return shop;
   }
 
-  /** Calls the API as ada. */
-  async call(method: string, path: string, body?: unknown): Promise<Record<string, unknown>> {
+  /** Calls the API as ada, or with another token. */
+  async call(
+    method: string,
+    path: string,
+    body?: unknown,
+    token = this.access,
+  ): Promise<Record<string, unknown>> {
     const answer = await fetch(`${this.url}/api/v1${path}`, {
       method,
       headers: {
         "Content-Type": "application/json",
-        ...(this.access && { Authorization: `Bearer ${this.access}` }),
+        ...(token && { Authorization: `Bearer ${token}` }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
@@ -73,9 +82,15 @@ export class Workshop {
     await gone;
   }
 
-  /** Logs a browser in as ada. */
-  async enter(context: BrowserContext): Promise<void> {
-    const options = { data: { login: "ada", password }, headers: { Origin: this.url } };
+  /** Makes an account. */
+  async register(username: string): Promise<void> {
+    const body = { username, email: `${username}@example.org`, password };
+    await this.call("POST", "/auth/register", body, "");
+  }
+
+  /** Logs a browser in as ada, or somebody else. */
+  async enter(context: BrowserContext, login = "ada"): Promise<void> {
+    const options = { data: { login, password }, headers: { Origin: this.url } };
     const answer = await context.request.post(`${this.url}/api/v1/auth/login`, options);
     expect(answer.ok()).toBe(true);
     await context.addInitScript(() => localStorage.setItem("firmlight.session", "1"));

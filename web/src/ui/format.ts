@@ -7,6 +7,9 @@ const percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFrac
 /** 12345 as people of the place write it: 12,345. */
 export const count = (n: number): string => number.format(n);
 
+/** Few are told with a digit after the point: 0.4, 9.5, 120. */
+export const rate = (n: number): string => (n < 10 ? oneDigit : number).format(n < 10 ? n : Math.round(n));
+
 /** 0.987 as 98.7%. */
 export const share = (part: number): string => percent.format(part);
 

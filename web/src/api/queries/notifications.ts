@@ -1,7 +1,8 @@
-import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useLive } from "../../live/live";
 import { api, ok, type Schema } from "../client";
 import { groupKeys } from "./groups";
+import { usePages } from "./pages";
 
 export type Notification = Schema<"NotificationView">;
 export type Settings = Schema<"NotificationSettings">;
@@ -22,17 +23,13 @@ export const useLatest = () =>
   });
 
 export const useNotifications = (unread: boolean) =>
-  useInfiniteQuery({
-    queryKey: notificationKeys.list(unread),
-    queryFn: ({ pageParam }) =>
-      ok(
-        api.GET("/api/v1/notifications", {
-          params: { query: { limit: 50, cursor: pageParam, ...(unread ? { unread: true } : {}) } },
-        }),
-      ),
-    initialPageParam: undefined as string | undefined,
-    getNextPageParam: (last) => last.next_cursor ?? undefined,
-  });
+  usePages(notificationKeys.list(unread), (cursor) =>
+    ok(
+      api.GET("/api/v1/notifications", {
+        params: { query: { limit: 50, cursor, ...(unread ? { unread: true } : {}) } },
+      }),
+    ),
+  );
 
 export const useNotificationSettings = () =>
   useQuery({

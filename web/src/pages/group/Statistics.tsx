@@ -1,22 +1,12 @@
 import "@mantine/charts/styles.css";
 import { BarChart, DonutChart } from "@mantine/charts";
-import {
-  Card,
-  Group,
-  SegmentedControl,
-  SimpleGrid,
-  Skeleton,
-  Stack,
-  Table,
-  Text,
-  Title,
-} from "@mantine/core";
+import { Group, SegmentedControl, SimpleGrid, Skeleton, Stack, Table, Text } from "@mantine/core";
 import { IconChartBar } from "@tabler/icons-react";
-import type { ReactNode } from "react";
 import { useParams, useSearchParams } from "react-router";
 import { type Stats, useMembers, useStats, type Window } from "../../api/queries/groups";
 import { Empty } from "../../ui/Empty";
-import { count, duration, share } from "../../ui/format";
+import { Figure, still } from "../../ui/Figure";
+import { count, duration, rate, share } from "../../ui/format";
 import { Problem } from "../../ui/Problem";
 import { Rows } from "../../ui/Rows";
 
@@ -105,7 +95,7 @@ function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: n
         </Figure>
         <Figure
           title="Throughput, and what is on its way"
-          fact={`${perHour(ended / hours)} tasks an hour, ${count(ended)} in all`}
+          fact={`${rate(ended / hours)} tasks an hour, ${count(ended)} in all`}
         >
           <BarChart
             barChartProps={still}
@@ -171,26 +161,6 @@ function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: n
         ))}
       </Rows>
     </>
-  );
-}
-
-/** The charts repeat what stands in words: they take no focus. */
-const still = { accessibilityLayer: false };
-
-/** Few are told with a digit after the point. */
-const perHour = (n: number): string => count(n < 10 ? Math.round(n * 10) / 10 : Math.round(n));
-
-function Figure({ title, fact, children }: { title: string; fact: string; children: ReactNode }) {
-  return (
-    <Card withBorder component="section" aria-label={title}>
-      <Title order={2} size="h5">
-        {title}
-      </Title>
-      <Text size="sm" c="dimmed" mb="sm">
-        {fact}
-      </Text>
-      <div aria-hidden>{children}</div>
-    </Card>
   );
 }
 

@@ -24,6 +24,7 @@ import {
 } from "../../api/queries/notifications";
 import { setBrowserNews, wantsBrowserNews } from "../../app/browserNews";
 import { Empty } from "../../ui/Empty";
+import { More } from "../../ui/More";
 import { inSentence, typeWords } from "../../ui/news";
 import { Page } from "../../ui/Page";
 import { Problem } from "../../ui/Problem";
@@ -65,15 +66,7 @@ export function Component() {
         {items?.map((n) => (
           <Item key={n.id} notification={n} />
         ))}
-        {list.hasNextPage && (
-          <Button
-            variant="default"
-            loading={list.isFetchingNextPage}
-            onClick={() => void list.fetchNextPage()}
-          >
-            Show older ones
-          </Button>
-        )}
+        <More list={list} label="Show older ones" />
       </Stack>
       <Choices />
     </Page>

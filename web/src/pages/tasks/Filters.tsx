@@ -1,9 +1,7 @@
 import { CloseButton, Group, Select, Switch, TextInput } from "@mantine/core";
-import { useDebouncedCallback } from "@mantine/hooks";
-import { IconSearch } from "@tabler/icons-react";
-import { useEffect, useRef, useState } from "react";
 import { statuses } from "../../api/queries/taskTypes";
 import { statusLabel } from "../../ui/StatusBadge";
+import { Typed } from "../../ui/Typed";
 import type { Filter } from "./filter";
 
 interface Props {
@@ -27,6 +25,7 @@ export function Filters({ filter, onChange }: Props) {
         onChange={(q) => onChange({ q })}
         placeholder="Words of the title, or an id"
         width={240}
+        max={200}
         search
       />
       <Select
@@ -74,46 +73,5 @@ export function Filters({ filter, onChange }: Props) {
         />
       )}
     </Group>
-  );
-}
-
-interface TypedProps {
-  label: string;
-  value: string | undefined;
-  onChange: (v: string | undefined) => void;
-  placeholder: string;
-  width: number;
-  search?: boolean;
-}
-
-function Typed({ label, value, onChange, placeholder, width, search }: TypedProps) {
-  const [text, setText] = useState(value ?? "");
-  const sent = useRef(value ?? "");
-  useEffect(() => {
-    if ((value ?? "") === sent.current) return; // what we sent ourselves
-    sent.current = value ?? "";
-    setText(value ?? "");
-  }, [value]);
-  const send = useDebouncedCallback((v: string) => {
-    sent.current = v.trim();
-    onChange(v.trim() || undefined);
-  }, 250);
-  const type = (v: string) => {
-    setText(v);
-    send(v);
-  };
-  return (
-    <TextInput
-      type={search ? "search" : "text"}
-      label={label}
-      placeholder={placeholder}
-      w={width}
-      maw="100%"
-      maxLength={search ? 200 : 64}
-      leftSection={search && <IconSearch size={16} aria-hidden />}
-      value={text}
-      onChange={(e) => type(e.currentTarget.value)}
-      {...(search && { "data-search": true })}
-    />
   );
 }

@@ -5,8 +5,8 @@ import { inputQuery, type RawJson, resultQuery } from "../../api/queries/tasks";
 import type { Task } from "../../api/queries/taskTypes";
 import { Copy, Json } from "../../ui/Json";
 import { Problem } from "../../ui/Problem";
+import { save } from "../../ui/save";
 import { Shaped } from "./Shaped";
-import { save } from "./save";
 import { losesDigits, shapeOf, toCsv } from "./shapes";
 
 function Card({ title, actions, children }: { title: string; actions?: ReactNode; children: ReactNode }) {

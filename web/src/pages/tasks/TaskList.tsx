@@ -2,17 +2,18 @@ import { ActionIcon, Anchor, Button, Group, Stack, Text } from "@mantine/core";
 import { IconArrowUp, IconListCheck, IconX } from "@tabler/icons-react";
 import { useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { Link, useParams, useSearchParams } from "react-router";
+import { Link, useParams } from "react-router";
 import { taskKeys, useMyGroups, useTaskPages } from "../../api/queries/tasks";
 import type { Task } from "../../api/queries/taskTypes";
 import { useUser } from "../../app/auth";
+import { useAddress } from "../../ui/address";
 import { Empty } from "../../ui/Empty";
 import { plural } from "../../ui/format";
 import { Page } from "../../ui/Page";
 import { Problem } from "../../ui/Problem";
 import { Bulk } from "./Bulk";
 import { Filters } from "./Filters";
-import { apiFilter, type Filter, filterFrom, matcher, withFilter } from "./filter";
+import { apiFilter, type Filter, filterFrom, matcher } from "./filter";
 import { useBatches, usePatch } from "./live";
 import { applyToPages, type Pages, unseen } from "./merge";
 import { TaskTable } from "./TaskTable";
@@ -58,7 +59,7 @@ interface Props {
 const mostRows = 100_000;
 
 function Tasks({ groups, group, names }: Props) {
-  const [params, setParams] = useSearchParams();
+  const [params, setParams] = useAddress();
   const user = useUser();
   const text = params.toString();
   const filter = useMemo(() => filterFrom(new URLSearchParams(text)), [text]);
@@ -87,7 +88,7 @@ function Tasks({ groups, group, names }: Props) {
   const change = (f: Filter) => {
     setSeen(undefined);
     setSelected(new Set());
-    setParams((old) => withFilter(old, f), { replace: true });
+    setParams(f);
   };
   const filtered = Object.values(filter).some((v) => v !== undefined);
   return (

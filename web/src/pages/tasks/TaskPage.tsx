@@ -1,4 +1,4 @@
-import { Anchor, Button, Group, Paper, SimpleGrid, Skeleton, Stack, Text, Title } from "@mantine/core";
+import { Anchor, Button, Group, Paper, Skeleton, Stack, Text, Title } from "@mantine/core";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { Link, useNavigate, useParams } from "react-router";
@@ -6,6 +6,7 @@ import type { Log } from "../../api/queries/tasks";
 import { partsQuery, taskKeys, taskQuery, useAct, useDrop } from "../../api/queries/tasks";
 import { ended, type Task } from "../../api/queries/taskTypes";
 import { ConfirmButton } from "../../ui/ConfirmButton";
+import { Facts } from "../../ui/Facts";
 import { bytes, duration } from "../../ui/format";
 import { Page } from "../../ui/Page";
 import { Problem } from "../../ui/Problem";
@@ -89,7 +90,7 @@ function TaskView({ id }: { id: string }) {
     <Page title={task.title || task.kind} heading={<Heading task={task} />} actions={<Actions task={task} />}>
       <TaskProgress task={task} parts={parts.data} />
       {task.error && task.status !== "succeeded" && <WhatFailed task={task} />}
-      <Facts task={task} />
+      <TaskFacts task={task} />
       {task.fan_out && <Parts task={task} parts={parts.data} error={parts.error} />}
       {ended(task.status) && <ResultView task={task} />}
       {!task.fan_out && <LogView task={task} />}
@@ -194,7 +195,7 @@ function WhatFailed({ task }: { task: Task }) {
   );
 }
 
-function Facts({ task }: { task: Task }) {
+function TaskFacts({ task }: { task: Task }) {
   const facts: [string, React.ReactNode][] = [
     ["Kind", task.kind],
     ["Worker", task.worker?.name],
@@ -220,20 +221,5 @@ function Facts({ task }: { task: Task }) {
     ["Result", task.output_bytes !== undefined && bytes(task.output_bytes)],
     ["Kept until", task.drop_at && !task.dropped_at && <TimeAgo key="d" at={task.drop_at} />],
   ];
-  return (
-    <SimpleGrid component="dl" cols={{ base: 2, sm: 3, md: 5 }} spacing="sm" m={0}>
-      {facts
-        .filter(([, v]) => v)
-        .map(([name, value]) => (
-          <div key={name}>
-            <Text component="dt" size="sm" c="dimmed">
-              {name}
-            </Text>
-            <Text component="dd" m={0} className="numbers" style={{ overflowWrap: "anywhere" }}>
-              {value}
-            </Text>
-          </div>
-        ))}
-    </SimpleGrid>
-  );
+  return <Facts facts={facts} />;
 }

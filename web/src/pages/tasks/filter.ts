@@ -4,7 +4,7 @@ import { type Status, statuses, type Task, type TaskFilter } from "../../api/que
 /** Periods to look back, in milliseconds. */
 export const periods: Record<string, number> = { "1h": 3_600_000, "24h": 86_400_000, "7d": 604_800_000 };
 
-export interface Filter {
+export type Filter = {
   status?: Status;
   kind?: string;
   q?: string;
@@ -13,7 +13,7 @@ export interface Filter {
   mine?: boolean;
   /** One of `periods`. */
   since?: string;
-}
+};
 
 /** Reads a filter; what makes no sense is left out. */
 export function filterFrom(params: URLSearchParams): Filter {
@@ -28,16 +28,6 @@ export function filterFrom(params: URLSearchParams): Filter {
     mine: params.get("mine") === "1" || undefined,
     since: since in periods ? since : undefined,
   };
-}
-
-/** The address's parameters with some of the filter changed; undefined takes one away. */
-export function withFilter(params: URLSearchParams, change: Filter): URLSearchParams {
-  const next = new URLSearchParams(params);
-  for (const [name, value] of Object.entries(change)) {
-    if (value === undefined || value === "" || value === false) next.delete(name);
-    else next.set(name, value === true ? "1" : String(value));
-  }
-  return next;
 }
 
 /** The filter as the API takes it. */

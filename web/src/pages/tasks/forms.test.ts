@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { Task } from "../../api/queries/taskTypes";
+import { withParams } from "../../ui/address";
 import { columnNumbers, firstNumeric, readCsv } from "./csv";
 import { blank, bodyOf, type Draft, draftOf, errorsOf, formField, inputOf } from "./draft";
-import { apiFilter, filterFrom, matcher, withFilter } from "./filter";
+import { apiFilter, filterFrom, matcher } from "./filter";
 import { type Checked, checkJson, checkJsonList, checkNumber, checkNumbers, checkUrls } from "./inputs";
 
 const message = (c: Checked<unknown>) => (c.ok ? "" : c.message);
@@ -163,7 +164,7 @@ describe("the request", () => {
 
 describe("the filter", () => {
   test("stands in the address and comes back", () => {
-    const params = withFilter(new URLSearchParams("other=1&kind=old"), {
+    const params = withParams(new URLSearchParams("other=1&kind=old"), {
       status: "failed",
       mine: true,
       q: "a b",
