@@ -1,10 +1,17 @@
 import { Spotlight, type SpotlightActionData } from "@mantine/spotlight";
-import { IconLogout, IconPlus, IconSearch, IconUsersGroup } from "@tabler/icons-react";
+import {
+  IconDevices,
+  IconLogout,
+  IconPlus,
+  IconSearch,
+  IconShield,
+  IconUsersGroup,
+} from "@tabler/icons-react";
 import { useNavigate } from "react-router";
 import { accountActions } from "../api/queries/account";
 import { useGroups } from "../api/queries/groups";
 import { useUser } from "./auth";
-import { placesOf } from "./places";
+import { adminPages, placesOf } from "./places";
 
 /** The command palette: every place and every group by name, with / or Ctrl K. */
 export function Palette() {
@@ -26,11 +33,23 @@ export function Palette() {
       leftSection: <IconPlus size={20} />,
       onClick: open(`/groups/${g.id}/submit`),
     })),
+    ...groups.map((g) => ({
+      id: `devices ${g.id}`,
+      label: `Devices of ${g.name}`,
+      leftSection: <IconDevices size={20} />,
+      onClick: open(`/groups/${g.id}/devices/fleet`),
+    })),
     ...placesOf(user).map((p) => ({
       id: p.to,
       label: p.label,
       leftSection: <p.icon size={20} />,
       onClick: open(p.to),
+    })),
+    ...(user.admin ? adminPages : []).map((p) => ({
+      id: `/admin/${p.value}`,
+      label: `Administration: ${p.label}`,
+      leftSection: <IconShield size={20} />,
+      onClick: open(`/admin/${p.value}`),
     })),
     {
       id: "worker",

@@ -70,6 +70,10 @@ describe("notifications", () => {
       text: "3 tasks of Lab failed",
       to: "/groups/g/tasks",
     });
+    expect(inSentence({ ...n, type: "device_silent", group, device: { id: "a/b.c", name: "" } })).toEqual({
+      text: "a/b.c is silent",
+      to: "/groups/g/device?id=a%2Fb.c",
+    });
     expect(inSentence({ ...n, type: "kicked", group, actor: { id: "a", username: "ada" } }).to).toBe("/");
   });
   it("are switched off and on for every group", () => {

@@ -1,4 +1,5 @@
 import type { Notification } from "../api/queries/notifications";
+import { devicePage } from "./devicePage";
 import { plural } from "./format";
 import { roleWords } from "./roles";
 
@@ -10,9 +11,7 @@ export function inSentence(n: Notification): { text: string; to: string } {
   const task = n.task?.title || n.task?.kind || "A task";
   const taskPage = n.count > 1 ? `${groupPage}/tasks` : n.task ? `/tasks/${n.task.id}` : groupPage;
   const device = n.device?.name || n.device?.id || "A device";
-  const devicePage = n.device
-    ? `/devices/${encodeURIComponent(n.device.id)}?group=${n.group?.id ?? ""}`
-    : groupPage;
+  const place = n.device && n.group ? devicePage(n.group.id, n.device.id) : groupPage;
   switch (n.type) {
     case "invited":
       return { text: `${who} invites you to ${group}`, to: "/" };
@@ -52,11 +51,11 @@ export function inSentence(n: Notification): { text: string; to: string } {
             to: n.worker ? `/workers/${n.worker.id}` : "/workers",
           };
     case "device_failing":
-      return { text: `${device} keeps failing`, to: devicePage };
+      return { text: `${device} keeps failing`, to: place };
     case "device_silent":
-      return { text: `${device} is silent`, to: devicePage };
+      return { text: `${device} is silent`, to: place };
     case "device_recovered":
-      return { text: `${device} works again`, to: devicePage };
+      return { text: `${device} works again`, to: place };
   }
 }
 

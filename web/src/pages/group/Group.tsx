@@ -1,17 +1,19 @@
-import { Badge, Box, Button, Group, ScrollArea, Skeleton, Tabs, Title } from "@mantine/core";
+import { Badge, Button, Group, Skeleton, Title } from "@mantine/core";
 import { IconPlus } from "@tabler/icons-react";
-import { Link, Outlet, useLocation, useNavigate, useParams } from "react-router";
+import { Link, useParams } from "react-router";
 import { ApiError } from "../../api/error";
 import { atLeast, useGroup, useLiveGroup } from "../../api/queries/groups";
 import { Lost } from "../../app/RouteError";
 import { Page } from "../../ui/Page";
 import { Problem } from "../../ui/Problem";
+import { RouteTabs } from "../../ui/RouteTabs";
 import { roleWords } from "../../ui/roles";
 import { Star } from "../groups/Star";
 
 const tabs = [
   { value: "tasks", label: "Tasks" },
   { value: "workers", label: "Workers" },
+  { value: "devices", label: "Devices" },
   { value: "members", label: "Members" },
   { value: "statistics", label: "Statistics" },
   { value: "settings", label: "Settings" },
@@ -22,8 +24,6 @@ export function Component() {
   const { group: id = "" } = useParams();
   const group = useGroup(id);
   useLiveGroup(id);
-  const navigate = useNavigate();
-  const tab = useLocation().pathname.split("/")[3] ?? "tasks";
   if (group.error instanceof ApiError && group.error.status === 404) return <Lost />;
   const g = group.data;
   return (
@@ -59,22 +59,7 @@ export function Component() {
       }
     >
       <Problem error={group.error} retry={() => void group.refetch()} />
-      <Tabs value={tab} onChange={(t) => t && void navigate(`/groups/${id}/${t}`)} keepMounted={false}>
-        <ScrollArea type="never">
-          <Tabs.List style={{ flexWrap: "nowrap" }}>
-            {tabs.map((t) => (
-              <Tabs.Tab key={t.value} value={t.value}>
-                {t.label}
-              </Tabs.Tab>
-            ))}
-          </Tabs.List>
-        </ScrollArea>
-        <Tabs.Panel value={tab}>
-          <Box pt="md">
-            <Outlet />
-          </Box>
-        </Tabs.Panel>
-      </Tabs>
+      <RouteTabs base={`/groups/${id}`} tabs={tabs} />
     </Page>
   );
 }

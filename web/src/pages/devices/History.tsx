@@ -1,0 +1,90 @@
+import { Group, Select, Stack, Table, Title } from "@mantine/core";
+import { IconHistory } from "@tabler/icons-react";
+import { deviceActions, type EventFilter, useHistory } from "../../api/queries/devices";
+import { useAddress } from "../../ui/address";
+import { Empty } from "../../ui/Empty";
+import { ExportButton } from "../../ui/ExportButton";
+import { count, dateTime } from "../../ui/format";
+import { More } from "../../ui/More";
+import { Problem } from "../../ui/Problem";
+import { Rows } from "../../ui/Rows";
+import { TimeAgo } from "../../ui/TimeAgo";
+import { TimeInput } from "../../ui/TimeInput";
+import { SyncBadge } from "./badges";
+
+const statuses = [
+  { value: "ok", label: "OK" },
+  { value: "partial", label: "Partial" },
+  { value: "failed", label: "Failed" },
+] as const;
+
+/** What the address says; what makes no sense is left out. */
+export function eventFilter(params: URLSearchParams): EventFilter {
+  const status = statuses.find((s) => s.value === params.get("status"))?.value;
+  const time = (name: "from" | "to") => {
+    const at = params.get(name);
+    return at !== null && !Number.isNaN(Date.parse(at)) ? { [name]: at } : {};
+  };
+  return { ...(status && { status }), ...time("from"), ...time("to") };
+}
+
+/** Every sync of a device, newest first. */
+export function History({ group, id }: { group: string; id: string }) {
+  const [params, change] = useAddress();
+  const filter = eventFilter(params);
+  const list = useHistory(group, id, filter);
+  const events = list.data?.pages.flatMap((p) => p.items);
+  const { from, to } = filter;
+  return (
+    <Stack component="section" aria-label="History">
+      <Title order={2} size="h4">
+        History
+      </Title>
+      <Group align="flex-end" justify="space-between">
+        <Group align="flex-end">
+          <Select
+            label="Status"
+            placeholder="Any"
+            clearable
+            clearButtonProps={{ "aria-label": "Any status" }}
+            w={140}
+            data={statuses}
+            value={filter.status ?? null}
+            onChange={(v) => change({ status: v ?? undefined })}
+          />
+          <TimeInput label="From" value={from} onChange={(v) => change({ from: v })} />
+          <TimeInput label="Before" value={to} onChange={(v) => change({ to: v })} />
+        </Group>
+        <ExportButton file={`${id}.csv`} read={() => deviceActions.exportDevice(group, id, { from, to })} />
+      </Group>
+      <Problem error={list.error} retry={() => void list.refetch()} />
+      {events?.length === 0 ? (
+        <Empty icon={IconHistory} title="No sync matches">
+          Single syncs are kept for some time only; the charts and sums stay.
+        </Empty>
+      ) : (
+        <Rows
+          label="Syncs"
+          loading={list.isPending}
+          columns={["By its clock", "Status", "Files", "Errors", "Speed", "Arrived"]}
+        >
+          {events?.map((e) => (
+            <Table.Tr key={`${e.timestamp} ${e.event_id ?? ""}`}>
+              <Table.Td>{dateTime(e.timestamp)}</Table.Td>
+              <Table.Td>
+                <SyncBadge status={e.status} />
+              </Table.Td>
+              <Table.Td>{count(e.total_files_synced)}</Table.Td>
+              <Table.Td>{count(e.total_errors)}</Table.Td>
+              <Table.Td>{count(e.internet_speed)}</Table.Td>
+              <Table.Td>
+                <TimeAgo at={e.received_at} />
+              </Table.Td>
+            </Table.Tr>
+          ))}
+        </Rows>
+      )}
+      <More list={list} label="Show older ones" />
+    </Stack>
+  );
+}
