@@ -1,4 +1,5 @@
 import { Box, ScrollArea, Tabs } from "@mantine/core";
+import { useEffect, useRef } from "react";
 import { Outlet, useLocation, useNavigate } from "react-router";
 
 interface Props {
@@ -14,6 +15,11 @@ export function RouteTabs({ base, tabs, variant = "default" }: Props) {
     .pathname.slice(base.length + 1)
     .split("/")[0];
   const tab = at || tabs[0]?.value || null;
+  const list = useRef<HTMLDivElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: on a phone the tab may be out of sight
+  useEffect(() => {
+    list.current?.querySelector("[data-active]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [tab]);
   return (
     <Tabs
       value={tab}
@@ -22,7 +28,7 @@ export function RouteTabs({ base, tabs, variant = "default" }: Props) {
       variant={variant}
     >
       <ScrollArea type="never">
-        <Tabs.List style={{ flexWrap: "nowrap" }}>
+        <Tabs.List ref={list} style={{ flexWrap: "nowrap" }}>
           {tabs.map((t) => (
             <Tabs.Tab key={t.value} value={t.value}>
               {t.label}

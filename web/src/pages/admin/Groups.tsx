@@ -37,7 +37,9 @@ export function Component() {
         >
           {groups?.map((g) => (
             <Table.Tr key={g.id}>
-              <Table.Td style={{ overflowWrap: "anywhere" }}>{g.name}</Table.Td>
+              <Table.Td miw={120} style={{ overflowWrap: "anywhere" }}>
+                {g.name}
+              </Table.Td>
               <Table.Td>{g.owner.username}</Table.Td>
               <Table.Td>{count(g.members)}</Table.Td>
               <Table.Td>{count(g.queued)}</Table.Td>

@@ -46,7 +46,9 @@ function Row({ queue: q }: { queue: Queue }) {
   const empty = useChange(adminActions.empty, adminKeys.queues);
   return (
     <Table.Tr>
-      <Table.Td style={{ overflowWrap: "anywhere" }}>{q.group.name}</Table.Td>
+      <Table.Td miw={120} style={{ overflowWrap: "anywhere" }}>
+        {q.group.name}
+      </Table.Td>
       <Table.Td>{q.kind}</Table.Td>
       <Table.Td>
         <QueueState queue={q} />

@@ -75,7 +75,7 @@ function Row({ user: u }: { user: Account }) {
   const self = useUser().id === u.id;
   return (
     <Table.Tr>
-      <Table.Td style={{ overflowWrap: "anywhere" }}>
+      <Table.Td miw={150} style={{ overflowWrap: "anywhere" }}>
         {u.username}{" "}
         {self && (
           <Text span c="dimmed">

@@ -55,7 +55,7 @@ function Row({ worker: w }: { worker: AdminWorker }) {
   const disconnect = useChange(() => adminActions.disconnect(w.id), adminKeys.workers);
   return (
     <Table.Tr>
-      <Table.Td style={{ overflowWrap: "anywhere" }}>
+      <Table.Td miw={120} style={{ overflowWrap: "anywhere" }}>
         {w.name}
         <Text size="xs" c="dimmed">
           {w.sdk}

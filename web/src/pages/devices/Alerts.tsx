@@ -57,7 +57,7 @@ function Row({ alert: a, group }: { alert: Alert; group: string }) {
   const failing = a.type === "failing";
   return (
     <Table.Tr>
-      <Table.Td maw={280} style={{ overflowWrap: "anywhere" }}>
+      <Table.Td miw={150} maw={280} style={{ overflowWrap: "anywhere" }}>
         <Anchor component={Link} to={devicePage(group, a.device_id)}>
           {nameOf(a)}
         </Anchor>

@@ -102,7 +102,7 @@ function Row({ device: d }: { device: FailingDevice }) {
   const time = (at: string | null) => (at ? <TimeAgo at={at} /> : "never");
   return (
     <Table.Tr>
-      <Table.Td maw={280} style={{ overflowWrap: "anywhere" }}>
+      <Table.Td miw={150} maw={280} style={{ overflowWrap: "anywhere" }}>
         <Anchor component={Link} to={devicePage(d.group, d.device_id)}>
           {nameOf(d)}
         </Anchor>

@@ -94,7 +94,7 @@ export function Component() {
 function Row({ device: d, admin }: { device: Device; admin: boolean }) {
   return (
     <Table.Tr>
-      <Table.Td maw={280} style={{ overflowWrap: "anywhere" }}>
+      <Table.Td miw={150} maw={280} style={{ overflowWrap: "anywhere" }}>
         <Anchor component={Link} to={devicePage(d.group, d.device_id)}>
           {nameOf(d)}
         </Anchor>
