@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { expect, type Locator, type Page, test } from "@playwright/test";
 import { look } from "./look";
 import { Workshop } from "./workshop";
+import { type Cell, xlsx } from "./xlsx";
 
 let site: Workshop;
 let pages: Server;
@@ -47,18 +48,27 @@ test("factorize, in parts", async ({ page }) => {
   await expect(page.getByRole("slider")).toHaveAttribute("aria-valuetext", /Part 1: succeeded, on first/);
 });
 
-test("mean of a column of a CSV file", async ({ page }) => {
+test("mean of a column of a CSV file, and of a spreadsheet", async ({ page }) => {
   await form(page, "mean");
-  await page.getByText("CSV file", { exact: true }).click();
-  await page.locator("input[type=file]").setInputFiles({
+  await page.getByText("File", { exact: true }).click();
+  const files = page.locator("input[type=file]");
+  await files.setInputFiles({
     name: "sizes.csv",
     mimeType: "text/csv",
     buffer: Buffer.from('name,size,note\n"a, b",1,x\nc,2,y\nd,6,z\n'),
   });
   await expect(page.getByText("3 numbers from “size”")).toBeVisible();
   await expect(page.getByRole("cell", { name: "a, b" })).toBeVisible();
+  await page.getByRole("button", { name: "Take the file away" }).click();
+  const rows: Cell[][] = Array.from({ length: 20_000 }, (_, i) => [`name ${i}`, i % 3]);
+  await files.setInputFiles({
+    name: "Sizes.XLSX",
+    mimeType: "",
+    buffer: Buffer.from(xlsx([["name", "size"], ...rows])),
+  });
+  await expect(page.getByText("20,000 numbers from “size”")).toBeVisible();
   await send(page);
-  await expect(page.getByRole("region", { name: "Result" })).toContainText("mean3count3min1max6", {
+  await expect(page.getByRole("region", { name: "Result" })).toContainText("count20,000min0max2", {
     timeout: 20_000,
   });
 });

@@ -35,7 +35,7 @@ export function Component() {
           value={q}
           onChange={(v) => change({ q: v })}
           placeholder="What the name or email begins with"
-          width={280}
+          width={320}
           max={254}
           search
         />

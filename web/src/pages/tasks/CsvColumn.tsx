@@ -14,7 +14,7 @@ interface Props {
 const previewRows = 6;
 const previewColumns = 12;
 
-/** A CSV file, the choice of its column, and its first rows. */
+/** A CSV or Excel file, the choice of its column, and its first rows. */
 export function CsvColumn({ draft, errors, change }: Props) {
   const [file, setFile] = useState<File | null>(null);
   const [table, setTable] = useState<Csv>();
@@ -32,9 +32,11 @@ export function CsvColumn({ draft, errors, change }: Props) {
     setProblem(undefined);
     change({ column: { ok: false, message: "Choose a file." } });
     if (!f) return;
-    const { firstNumeric, maxCsvBytes, readCsv } = await import("./csv");
-    if (f.size > maxCsvBytes) return setProblem(`At most ${bytes(maxCsvBytes)}.`);
-    const read = readCsv(await f.text());
+    const { firstNumeric, maxFileBytes, readCsv } = await import("./csv");
+    if (f.size > maxFileBytes) return setProblem(`At most ${bytes(maxFileBytes)}.`);
+    const read = /\.xlsx$/i.test(f.name)
+      ? await (await import("./xlsx")).readXlsx(f)
+      : readCsv(await f.text());
     if (!read.ok) return setProblem(read.message);
     setTable(read.value);
     await choose(firstNumeric(read.value) ?? read.value.columns[0] ?? null, read.value);
@@ -43,9 +45,9 @@ export function CsvColumn({ draft, errors, change }: Props) {
   return (
     <Stack gap="sm">
       <FileInput
-        label="CSV file"
-        description="With a header row; it is read here, only the column's numbers are sent"
-        accept=".csv,.tsv,.txt,text/csv"
+        label="CSV or Excel file"
+        description="With a header row, of Excel the first sheet; it is read here, only the column's numbers are sent"
+        accept=".csv,.tsv,.txt,.xlsx,text/csv"
         placeholder="Choose a file"
         clearable
         clearButtonProps={{ "aria-label": "Take the file away" }}

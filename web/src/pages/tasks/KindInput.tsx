@@ -85,7 +85,7 @@ function MeanInput(props: FormProps) {
         aria-label="Where the numbers come from"
         data={[
           { value: "typed", label: "Type or paste" },
-          { value: "csv", label: "CSV file" },
+          { value: "csv", label: "File" },
         ]}
         value={draft.source}
         onChange={(v) => change({ source: v === "csv" ? "csv" : "typed" })}

@@ -8,13 +8,18 @@ export interface Table {
 }
 
 /** The largest file that is read. */
-export const maxCsvBytes = 64 << 20;
+export const maxFileBytes = 64 << 20;
 
 /** Reads CSV with a header row; the separator is found out. */
 export function readCsv(text: string): Checked<Table> {
   const { data, errors } = Papa.parse<string[]>(text.replace(/^\uFEFF/, ""), { skipEmptyLines: "greedy" });
   const wrong = errors.find((e) => e.type === "Quotes");
   if (wrong) return { ok: false, message: `Row ${(wrong.row ?? 0) + 1}: a quotation mark is missing.` };
+  return tableOf(data);
+}
+
+/** Rows as a table, of which the first is the header. */
+export function tableOf(data: string[][]): Checked<Table> {
   const [columns, ...rows] = data;
   if (!columns || rows.length === 0)
     return { ok: false, message: "The file needs a header row and at least one row below it." };

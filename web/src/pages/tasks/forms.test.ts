@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
+import { type Cell, xlsx } from "../../../tests/xlsx";
 import type { Task } from "../../api/queries/taskTypes";
 import { withParams } from "../../ui/address";
 import { columnNumbers, firstNumeric, readCsv } from "./csv";
 import { blank, bodyOf, type Draft, draftOf, errorsOf, formField, inputOf } from "./draft";
 import { apiFilter, filterFrom, matcher } from "./filter";
 import { type Checked, checkJson, checkJsonList, checkNumber, checkNumbers, checkUrls } from "./inputs";
+import { readXlsx } from "./xlsx";
 
 const message = (c: Checked<unknown>) => (c.ok ? "" : c.message);
 const got = <T>(c: Checked<T>) => {
@@ -202,4 +204,35 @@ describe("the filter", () => {
     expect(yes({}, { ...t, parent: "p" })).toBe(false);
     expect(yes({}, { ...t, group_id: "other" })).toBe(false);
   });
+});
+
+describe("a spreadsheet", () => {
+  const read = (bytes: Uint8Array<ArrayBuffer>) => readXlsx(new Blob([bytes]));
+  test("is a table: text, numbers, yes and no, gaps and blank rows", async () => {
+    const table = got(
+      await read(
+        xlsx([
+          ["name", "size", "fits"],
+          ["a & b", 1.5, true],
+          ["", "", ""],
+          ["c", -2e-7, ""],
+        ]),
+      ),
+    );
+    expect(table.columns).toEqual(["name", "size", "fits"]);
+    expect(table.rows).toEqual([
+      ["a & b", "1.5", "true"],
+      ["c", "-2e-7", ""],
+    ]);
+    expect(got(columnNumbers(table, "size"))).toEqual([1.5, -2e-7]);
+    expect(firstNumeric(table)).toBe("size");
+  });
+  test("that is large needs no worker", async () => {
+    const rows = Array.from({ length: 30_000 }, (_, i): Cell[] => [`row ${i}`, i]);
+    expect(got(await read(xlsx([["name", "n"], ...rows]))).rows).toHaveLength(30_000);
+  });
+  test("needs a header row and one below it", async () =>
+    expect(message(await read(xlsx([["name"]])))).toMatch(/header row/));
+  test("that is none is refused", async () =>
+    expect(message(await read(new Uint8Array([80, 75, 3, 4, 0])))).toMatch(/no Excel file/));
 });
