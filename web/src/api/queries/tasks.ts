@@ -9,6 +9,7 @@ import {
 } from "@tanstack/react-query";
 import { api, ok } from "../client";
 import { ApiError, apiError } from "../error";
+import { all } from "./pages";
 import type { Head, LogLine, Task, TaskFilter, TaskPage } from "./taskTypes";
 
 export const taskKeys = {
@@ -25,19 +26,6 @@ export const taskKeys = {
 };
 
 const pageSize = 200;
-
-/** Everything of a paged list. */
-async function all<T>(
-  page: (cursor?: string) => Promise<{ items: T[]; next_cursor: string | null }>,
-): Promise<T[]> {
-  const items: T[] = [];
-  for (let cursor: string | undefined; ; ) {
-    const p = await page(cursor);
-    items.push(...p.items);
-    if (p.next_cursor === null) return items;
-    cursor = p.next_cursor;
-  }
-}
 
 /** A group's next tasks after those it gave before. */
 async function refill(h: Head, filter: TaskFilter, limit: number, signal: AbortSignal): Promise<Head> {
