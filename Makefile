@@ -22,6 +22,7 @@ WEBNODE  := web/node_modules/.package-lock.json
 OPENAPI  := docs/openapi.json
 PYTHON   := clients/python/.venv/.installed
 FUZZTIME ?= 10s
+PICTURES := group-statistics-desktop-light devices-fleet-desktop-light admin-overview-desktop-dark
 STARTED  := $(shell date +%s)
 
 ##@ Use
@@ -182,6 +183,10 @@ generate: $(WEBNODE) ## write docs/openapi.json and the types of the web client,
 	go mod tidy
 	go run ./cmd/server openapi > $(OPENAPI).new && mv $(OPENAPI).new $(OPENAPI)
 	npm run --prefix web --silent types
+
+.PHONY: pictures
+pictures: test-browser ## the screenshots of the README, as the browser tests take them
+	cd web/screenshots && cp $(PICTURES:%=%.png) ../../docs/images/
 
 .PHONY: clean
 clean: ## remove what was built or left by a demo; tools and caches stay
