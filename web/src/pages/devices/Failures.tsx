@@ -1,5 +1,6 @@
 import { Anchor, Group, NumberInput, SegmentedControl, Select, Stack, Table, Text } from "@mantine/core";
 import { IconMoodSmile } from "@tabler/icons-react";
+import { useState } from "react";
 import { Link, useParams } from "react-router";
 import { type FailingDevice, type FailuresFilter, useFailures } from "../../api/queries/devices";
 import { oneOf, useAddress } from "../../ui/address";
@@ -34,6 +35,7 @@ export function Component() {
   const { group = "" } = useParams();
   const [params, change] = useAddress();
   const filter = failuresFilter(params);
+  const [typed, setTyped] = useState<number | string>(filter.threshold); // "" while it is typed anew
   const list = useFailures(group, filter);
   const total = filter.mode === "total";
   return (
@@ -54,8 +56,11 @@ export function Component() {
           min={0}
           max={1_000_000}
           allowDecimal={false}
-          value={filter.threshold}
-          onChange={(v) => typeof v === "number" && change({ threshold: v === 3 ? undefined : String(v) })}
+          value={typed}
+          onChange={(v) => {
+            setTyped(v);
+            if (typeof v === "number") change({ threshold: v === 3 ? undefined : String(v) });
+          }}
         />
         <Select
           label="Time"
