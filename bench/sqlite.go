@@ -8,13 +8,11 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/google/uuid"
 	_ "modernc.org/sqlite" // the driver of the server
 )
 
 // alone is one writer of SQLite without anything around it, the limit of P2: the
-// driver, the settings and the columns of the server, events that are there already
-// made, a batch to a durable commit.
+// server's driver and settings, and a durable commit for each batch.
 type alone struct {
 	db     *sql.DB
 	totals bool // keeps a unique key and the totals of devices, too
@@ -22,18 +20,19 @@ type alone struct {
 }
 
 const (
-	aloneDevices = 1000 // as bench/peers/load.js
-	aloneTable   = `CREATE TABLE events (device INTEGER, at INTEGER, id TEXT, received INTEGER, files INTEGER, errors INTEGER, speed INTEGER)`
-	aloneKey     = `CREATE UNIQUE INDEX events_id ON events (device, id)`
+	aloneDevices = 1000              // as bench/peers/load.js
+	aloneFirst   = 1_767_225_600_000 // Unix milliseconds of the first event
+	aloneTable   = `CREATE TABLE events (device INTEGER, at INTEGER, received INTEGER, files INTEGER, errors INTEGER, speed INTEGER)`
+	aloneKey     = `CREATE UNIQUE INDEX events_key ON events (device, at)`
 	aloneTotals  = `CREATE TABLE totals (device INTEGER PRIMARY KEY, last_seen INTEGER, events INTEGER, files INTEGER, errors INTEGER)`
-	aloneInsert  = `INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	aloneInsert  = `INSERT INTO events VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
 	aloneCount   = `INSERT INTO totals VALUES (?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET last_seen = max(last_seen, excluded.last_seen),
 		events = events + 1, files = files + excluded.files, errors = errors + excluded.errors`
 )
 
 func (b *bench) startAlone(ctx context.Context, totals bool) (*alone, error) {
 	file := filepath.Join(b.dir, fmt.Sprintf("alone-%t.db", totals))
-	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(4000)&_pragma=cache_size(-32768)")
+	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(16000)&_pragma=cache_size(-32768)")
 	if err != nil {
 		return nil, err
 	}
@@ -91,11 +90,11 @@ func (a *alone) batch(ctx context.Context, insert, count *sql.Stmt) error {
 		if a.sent%20 == 0 {
 			errs = 2
 		}
-		if _, err := insert.ExecContext(ctx, device, now, uuid.NewString(), now, 12, errs, 3500); err != nil {
+		if _, err := insert.ExecContext(ctx, device, aloneFirst+a.sent, now, 12, errs, 3500); err != nil {
 			return err
 		}
 		if count != nil {
-			if _, err := count.ExecContext(ctx, device, now, 12, errs); err != nil {
+			if _, err := count.ExecContext(ctx, device, aloneFirst+a.sent, 12, errs); err != nil {
 				return err
 			}
 		}

@@ -139,7 +139,7 @@ function Row({ entry: e, change }: { entry: AuditEntry; change: Filtering["chang
         )}
       </Table.Td>
       <Table.Td>{only("action", e.action, e.action)}</Table.Td>
-      <Table.Td maw={260} style={{ overflowWrap: "anywhere" }}>
+      <Table.Td miw={200} maw={260} style={{ overflowWrap: "anywhere" }}>
         {e.target_type}{" "}
         <Text span size="xs">
           {e.target}
