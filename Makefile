@@ -31,7 +31,7 @@ STARTED  := $(shell date +%s)
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+		/^[a-z0-9%-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: build
 build: web $(COMMANDS:%=bin/%) ## static binaries into bin/, the server with the web client
@@ -162,9 +162,16 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 bench: build ## load generators and peers; prints the table of docs/numbers.md
 	go run ./bench
 
+bench-p%: FORCE ## one figure of the table: make bench-p3
+	go run ./bench -only P$*
+
 .PHONY: bench-ingest
 bench-ingest: ## sync events beside the peers of bench/peers (P1, P2)
 	go run ./bench -only P1,P2
+
+.PHONY: bench-tasks
+bench-tasks: ## tasks beside BullMQ and socket.io (P3, P4)
+	go run ./bench -only P3,P4
 
 ##@ Work
 

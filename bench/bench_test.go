@@ -60,7 +60,6 @@ func TestGoals(t *testing.T) {
 		"at most, round":      {newRow("P9", "x", "MB", 50).atMost(60), "≤ 60 MB", "yes"},
 		"at least, just so":   {newRow("P9", "x", "/s", 2000).atLeast(2000), "≥ 2,000 /s", "yes"},
 		"at least, missed":    {newRow("P4", "x", "", 0.5).atLeast(0.9), "≥ 0.9", "no"},
-		"without the peer":    {newRow("P3", "x", "/s", 27000).peer(1.5, 13500), "≥ 1.5 × the peer's (seen: 13,500)", "–"},
 		"figure without goal": {newRow("P5", "x", "ms", 1), "–", "–"},
 	} {
 		if c.r.Goal != c.goal || c.r.Met != c.met {
@@ -209,5 +208,70 @@ func TestEventRows(t *testing.T) {
 	// Each ratio is of one round: 13.3, 8 and 10.
 	if r := rows[2]; r.What != "Firmlight / slow" || r.Median != 10 || r.Min != 8 || r.Met != "yes" {
 		t.Errorf("the ratio is %+v", r)
+	}
+}
+
+func TestAgainst(t *testing.T) {
+	ours, theirs := newRow("P3", "ours", "/s", 300, 100), newRow("P3", "theirs", "/s", 100, 100)
+	if r := against("P3", "x", ours, theirs, 1.5); r.Median != 2 || r.Min != 1 || r.Max != 3 || r.Met != "yes" {
+		t.Errorf("the ratio is %+v", r)
+	}
+	if r := against("P3", "x", ours, theirs, 0); r.Goal != "–" || r.Met != "–" {
+		t.Errorf("a ratio without a goal is %+v", r)
+	}
+}
+
+func TestIOReply(t *testing.T) {
+	for frame, want := range map[string]string{
+		`2`:                           `3`,
+		`4217["task","9",{"n":"[1"}]`: `4317[{"ok":true}]`,
+	} {
+		if got, err := ioReply(nil, []byte(frame)); err != nil || string(got) != want {
+			t.Errorf("the answer to %s is %s, %v, want %s", frame, got, err, want)
+		}
+	}
+	for _, frame := range []string{"", "41", `42["task"]`, `44{"message":"no"}`, "421"} {
+		if got, err := ioReply(nil, []byte(frame)); err == nil {
+			t.Errorf("%q was answered with %q", frame, got)
+		}
+	}
+}
+
+// course is a pipeline whose progress is written down.
+type course struct {
+	pipeline
+	steps []progress
+}
+
+func (c *course) name() string { return "course" }
+
+func (c *course) progress(context.Context) (progress, error) {
+	got := c.steps[0]
+	if len(c.steps) > 1 {
+		c.steps = c.steps[1:]
+	}
+	return got, nil
+}
+
+func TestSettled(t *testing.T) {
+	p := &course{steps: []progress{
+		{accepted: 9, done: 9}, {accepted: 9, done: 9}, // not all that were answered
+		{accepted: 10, done: 10}, {accepted: 12, done: 10}, // two whose answer nobody saw
+		{accepted: 12, done: 12},
+	}}
+	if got, err := settled(t.Context(), p, 10); err != nil || got.done != 12 {
+		t.Errorf("settled with %+v, %v", got, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := settled(ctx, &course{steps: []progress{{accepted: 3, done: 2}}}, 3); err == nil {
+		t.Error("a task is missing, and nobody says so")
+	}
+}
+
+func TestPost(t *testing.T) {
+	got := string(post{"127.0.0.1:80", "/tasks", "secret", `{}`}.bytes())
+	if want := "POST /tasks HTTP/1.1\r\nHost: 127.0.0.1:80\r\nAuthorization: Bearer secret\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

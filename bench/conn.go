@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -29,20 +28,22 @@ type answer struct {
 	body       []byte        // good until the next request
 }
 
-func (r *rig) dial() (*conn, error) {
-	c, err := net.Dial("tcp", strings.TrimPrefix(r.URL, "http://"))
+func (r *rig) dial() (*conn, error) { return dial(strings.TrimPrefix(r.URL, "http://")) }
+
+func dial(address string) (*conn, error) {
+	c, err := net.Dial("tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	return &conn{Conn: c, r: bufio.NewReaderSize(c, 16<<10)}, nil
 }
 
-// request returns the bytes of a POST with the rig's token.
-func (r *rig) request(path, body string) []byte {
-	return fmt.Appendf(nil, "POST /api/v1%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n"+
-		"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		path, strings.TrimPrefix(r.URL, "http://"), r.api.Token, len(body), body)
+// post is a request to a path of the API, with the rig's token.
+func (r *rig) post(path, body string) post {
+	return post{strings.TrimPrefix(r.URL, "http://"), "/api/v1" + path, r.api.Token, body}
 }
+
+func (r *rig) request(path, body string) []byte { return r.post(path, body).bytes() }
 
 // do sends a request and reads the answer to its end.
 func (c *conn) do(request []byte) (answer, error) {

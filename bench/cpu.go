@@ -7,10 +7,11 @@ import (
 	"github.com/firmlight/firmlight/e2e/kit"
 )
 
-// cpu is processor time used so far. On a busy machine the time per task says
-// more than the tasks per second.
+// cpu is processor time. On a busy machine the time per task says more than the
+// tasks per second.
 type cpu struct{ server, redis, bench time.Duration }
 
+// cpu is what was used so far.
 func (r *rig) cpu() cpu {
 	c := cpu{server: kit.CPU(r.PID()), bench: kit.CPU(os.Getpid())}
 	if r.redis != nil {
@@ -19,14 +20,20 @@ func (r *rig) cpu() cpu {
 	return c
 }
 
-// perTask says what was used since before for each of n tasks.
-func (c cpu) perTask(before cpu, n int) string {
-	each := func(now, then time.Duration) string {
-		return number(float64((now-then).Microseconds())/float64(n)) + " µs"
-	}
-	s := "CPU per task: server " + each(c.server, before.server)
+func (c cpu) plus(d cpu) cpu {
+	return cpu{c.server + d.server, c.redis + d.redis, c.bench + d.bench}
+}
+
+func (c cpu) minus(d cpu) cpu {
+	return cpu{c.server - d.server, c.redis - d.redis, c.bench - d.bench}
+}
+
+// perTask says what each of n tasks used.
+func (c cpu) perTask(n int) string {
+	each := func(d time.Duration) string { return number(float64(d.Microseconds())/float64(n)) + " µs" }
+	s := "CPU per task: server " + each(c.server)
 	if c.redis > 0 {
-		s += ", Redis " + each(c.redis, before.redis)
+		s += ", Redis " + each(c.redis)
 	}
-	return s + ", load generator " + each(c.bench, before.bench)
+	return s + ", load generator " + each(c.bench)
 }

@@ -218,16 +218,8 @@ func eventRows(targets []*target) []row {
 	for _, t := range targets[1:] {
 		rows = append(rows, newRow("P1", t.what, "/s", t.rates()...).note("%s", t.costs()))
 	}
-	for _, t := range targets[1:] {
-		ratios := make([]float64, len(t.rounds))
-		for i := range t.rounds {
-			ratios[i] = ours.rounds[i].rate() / t.rounds[i].rate()
-		}
-		r := newRow("P1", "Firmlight / "+t.name, "", ratios...)
-		if t.goal > 0 {
-			r = r.atLeast(t.goal)
-		}
-		rows = append(rows, r)
+	for i, t := range targets[1:] {
+		rows = append(rows, against("P1", "Firmlight / "+t.name, rows[0], rows[i+1], t.goal))
 	}
 	return rows
 }

@@ -5,74 +5,64 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 )
 
-const (
-	loadKind    = "noop"
-	loadTask    = `{"kind":"noop","input":{"n":1}}`
-	loadSockets = 8
-	loadSlots   = 128 // of each socket
-	batchSize   = 1000
-	submitters  = 4 // connections that submit batches
+const submitters = 4 // connections that submit batches
 
-	// What the BullMQ pipeline reached (docs/numbers.md).
-	peerBatches = 13500
-	peerSingles = 11400
-)
-
-// batches is P3: from the first submit to the last task done.
+// batches is P3: from the first submit to the last task done, ours and the peer's
+// in turn.
 func (b *bench) batches(ctx context.Context) ([]row, error) {
-	rates, note, err := b.batchRounds(ctx, "P3", realRedis, pick(b.short, 3000, 30000))
-	if len(rates) == 0 {
+	ours, err := b.startOwn(ctx, realRedis)
+	if err != nil {
 		return nil, err
 	}
-	r := newRow("P3", "tasks done, 1,000 per request, Redis", "/s", rates...).peer(1.5, peerBatches)
-	return []row{r.note("%s", note)}, err
+	defer ours.stop()
+	peer, err := b.startBullMQ(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer peer.stop()
+	rows, err := b.batchRounds(ctx, "P3", pick(b.short, 3000, 30000), ours, peer)
+	if err != nil {
+		return rows, err
+	}
+	return append(rows, against("P3", "Firmlight / BullMQ pipeline, done", rows[0], rows[1], 1.5)), nil
 }
 
-// batchRounds submits n tasks a round and returns the rates of the rounds after
-// a warm-up.
-func (b *bench) batchRounds(ctx context.Context, id string, on backend, n int) (rates []float64, note string, err error) {
-	r, err := b.start(ctx, on)
-	if err != nil {
-		return nil, "", err
-	}
-	defer r.stop()
-	t := &tally{}
-	t.start()
-	leave, err := r.connectWorkers(ctx, loadSockets, loadSlots, loadKind, t)
-	if err != nil {
-		return nil, "", err
-	}
-	defer leave()
-	if _, err := r.batchRound(ctx, t, max(n/5, batchSize)); err != nil {
-		return nil, "", fmt.Errorf("warm-up: %w", err)
-	}
-	prof := b.profiler(ctx, r, id)
-	defer prof.finish()
-	var throttled int
-	var gap time.Duration
-	before := r.cpu()
-	for i := range b.rounds {
-		got, err := r.batchRound(ctx, t, n)
-		if err != nil {
-			return rates, "", err
+// batchRounds submits n tasks a round to each after a warm-up, and returns a line
+// for each; the first one is ours.
+func (b *bench) batchRounds(ctx context.Context, id string, n int, ours *own, peers ...pipeline) ([]row, error) {
+	all := append([]pipeline{ours}, peers...)
+	rates, notes := make([][]float64, len(all)), make([]batchNotes, len(all))
+	for _, p := range all {
+		if _, err := b.batchRound(ctx, p, max(n/5, batchSize)); err != nil {
+			return nil, fmt.Errorf("warm-up: %w", err)
 		}
-		b.say("  round %d of %d: %s done/s, accepted after %s, longest gap %s%s", i+1, b.rounds, number(got.rate),
-			got.accepted.Round(time.Millisecond), t.longestGap().Round(time.Millisecond), remarked(t.remarks()))
-		rates = append(rates, got.rate)
-		throttled += got.throttled
-		gap = max(gap, t.longestGap())
 	}
-	note = fmt.Sprintf("%s tasks a round, longest gap between results %s, %s", number(float64(n)),
-		gap.Round(time.Millisecond), r.cpu().perTask(before, b.rounds*n))
-	if throttled > 0 {
-		note += fmt.Sprintf(", %d requests throttled (429)", throttled)
+	prof := b.profiler(ctx, ours.rig, id)
+	defer prof.finish()
+	for i := range b.rounds {
+		for k, p := range all {
+			got, err := b.batchRound(ctx, p, n)
+			if err != nil {
+				return nil, err
+			}
+			b.say("  round %d of %d: %-15s %s done/s, accepted after %s", i+1, b.rounds, p.name(), number(got.rate),
+				got.accepted.Round(time.Millisecond))
+			rates[k] = append(rates[k], got.rate)
+			notes[k].add(got)
+		}
+		if gap, remarks := ours.tally.longestGap(), ours.tally.remarks(); remarks != "" {
+			b.say("  longest gap %s%s", gap.Round(time.Millisecond), remarked(remarks))
+		}
 	}
-	return rates, note, nil
+	rows := make([]row, len(all))
+	for k, p := range all {
+		rows[k] = newRow(id, "tasks done, 1,000 per request: "+p.name(), "/s", rates[k]...).note("%s", notes[k].text(n, b.rounds))
+	}
+	return rows, nil
 }
 
 func remarked(s string) string { return pick(s == "", "", "; "+s) }
@@ -81,18 +71,35 @@ type batchResult struct {
 	rate      float64
 	accepted  time.Duration // until the last batch was
 	throttled int
+	used      cpu
 }
 
-func (r *rig) batchRound(ctx context.Context, t *tally, n int) (batchResult, error) {
-	request := r.request("/groups/"+r.group+"/tasks:batch",
-		`{"tasks":[`+loadTask+strings.Repeat(","+loadTask, batchSize-1)+`]}`)
-	t.start()
-	began := time.Now()
+// batchNotes is what the rounds of a pipeline came to beside their rates.
+type batchNotes struct {
+	used      cpu
+	throttled int
+}
+
+func (s *batchNotes) add(r batchResult) {
+	s.used, s.throttled = s.used.plus(r.used), s.throttled+r.throttled
+}
+
+func (s *batchNotes) text(n, rounds int) string {
+	note := fmt.Sprintf("%s tasks a round, %s", number(float64(n)), s.used.perTask(n*rounds))
+	if s.throttled > 0 {
+		note += fmt.Sprintf(", %d requests throttled (429)", s.throttled)
+	}
+	return note
+}
+
+func (b *bench) batchRound(ctx context.Context, p pipeline, n int) (res batchResult, err error) {
+	if err := p.begin(ctx); err != nil {
+		return res, err
+	}
+	began, before := time.Now(), p.cpu()
 	var (
-		mu   sync.Mutex
-		res  batchResult
-		fail error
-		all  sync.WaitGroup
+		mu  sync.Mutex
+		all sync.WaitGroup
 	)
 	todo := make(chan struct{}, n/batchSize)
 	for range n / batchSize {
@@ -101,35 +108,41 @@ func (r *rig) batchRound(ctx context.Context, t *tally, n int) (batchResult, err
 	close(todo)
 	for range submitters {
 		all.Go(func() {
-			throttled, err := r.submitBatches(ctx, request, todo)
+			throttled, fail := submitBatches(ctx, p, todo)
 			mu.Lock()
 			defer mu.Unlock()
 			res.throttled += throttled
-			if err != nil {
-				fail = err
+			if fail != nil {
+				err = fail
 			}
 		})
 	}
 	all.Wait()
 	res.accepted = time.Since(began)
-	if fail != nil {
-		return res, fail
+	if err != nil {
+		return res, fmt.Errorf("%s: %w", p.name(), err)
 	}
-	last, err := t.await(ctx, n/batchSize*batchSize)
-	res.rate = perSecond(n/batchSize*batchSize, last.Sub(began))
+	n = n / batchSize * batchSize
+	got, err := settled(ctx, p, n)
+	res.used = p.cpu().minus(before)
+	res.rate = perSecond(n, got.last.Sub(began))
+	if err == nil && got.done != n {
+		err = fmt.Errorf("%s: %d tasks done, but only %d submitted", p.name(), got.done, n)
+	}
 	return res, err
 }
 
-// submitBatches sends one batch for each element of todo, a refused one again
-// after the pause that the server asked for.
-func (r *rig) submitBatches(ctx context.Context, request []byte, todo <-chan struct{}) (throttled int, err error) {
-	c, err := r.dial()
+// submitBatches sends one batch for each element of todo.
+func submitBatches(ctx context.Context, p pipeline, todo <-chan struct{}) (throttled int, err error) {
+	batch := p.batch()
+	c, err := dial(batch.host)
 	if err != nil {
 		return 0, err
 	}
 	defer c.Close()
+	request := batch.bytes()
 	for range todo {
-		n, err := c.submitBatch(ctx, request)
+		n, err := c.submitBatch(ctx, request, p.checkBatch)
 		throttled += n
 		if err != nil {
 			return throttled, err
@@ -140,14 +153,14 @@ func (r *rig) submitBatches(ctx context.Context, request []byte, todo <-chan str
 
 // submitBatch sends a batch, again while it is refused, after the pause that the
 // server asks for, and returns how often it was.
-func (c *conn) submitBatch(ctx context.Context, request []byte) (throttled int, err error) {
+func (c *conn) submitBatch(ctx context.Context, request []byte, check func(answer) error) (throttled int, err error) {
 	for {
 		a, err := c.do(request)
 		if err != nil {
 			return throttled, fmt.Errorf("submit: %w", err)
 		}
 		if a.status != http.StatusTooManyRequests {
-			return throttled, checkBatch(a)
+			return throttled, check(a)
 		}
 		throttled++
 		if !pause(ctx, a.retryAfter) {
@@ -158,7 +171,7 @@ func (c *conn) submitBatch(ctx context.Context, request []byte) (throttled int, 
 
 // checkBatch wants every entry accepted.
 func checkBatch(a answer) error {
-	if a.status != 207 {
+	if a.status != http.StatusMultiStatus {
 		return fmt.Errorf("submit: status %d: %.300s", a.status, a.body)
 	}
 	var got struct {
@@ -168,7 +181,7 @@ func checkBatch(a answer) error {
 		return fmt.Errorf("submit: %w", err)
 	}
 	for _, item := range got.Results {
-		if item.Status != 202 {
+		if item.Status != http.StatusAccepted {
 			return fmt.Errorf("submit: an entry has status %d: %.300s", item.Status, a.body)
 		}
 	}

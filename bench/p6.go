@@ -96,7 +96,7 @@ func (r *rig) submitEach(ctx context.Context, todo <-chan []byte) error {
 	}
 	defer c.Close()
 	for request := range todo {
-		if _, err := c.submitBatch(ctx, request); err != nil {
+		if _, err := c.submitBatch(ctx, request, checkBatch); err != nil {
 			return err
 		}
 	}
@@ -124,20 +124,22 @@ func (b *bench) steadyRounds(ctx context.Context, r *rig, t *tally, have, backlo
 	defer c.Close()
 	submitted := 0
 	for i := range b.rounds + 1 { // the first one is the warm-up
-		began, before := time.Now(), t.doneSoFar()
+		began := time.Now()
+		before, _ := t.doneSoFar()
 		for time.Since(began) < steadyFor {
-			if t.doneSoFar()-submitted < batchSize {
+			if done, _ := t.doneSoFar(); done-submitted < batchSize {
 				if !pause(ctx, 2*time.Millisecond) {
 					return nil, ctx.Err()
 				}
 				continue
 			}
-			if _, err := c.submitBatch(ctx, r.request("/groups/"+r.group+"/tasks:batch", titled(submitted))); err != nil {
+			if _, err := c.submitBatch(ctx, r.request("/groups/"+r.group+"/tasks:batch", titled(submitted)), checkBatch); err != nil {
 				return nil, err
 			}
 			submitted += batchSize
 		}
-		rate := perSecond(t.doneSoFar()-before, time.Since(began))
+		done, _ := t.doneSoFar()
+		rate := perSecond(done-before, time.Since(began))
 		if i > 0 {
 			b.say("  %s queued, round %d of %d: %s done/s%s", number(float64(backlog)), i, b.rounds, number(rate), remarked(t.remarks()))
 			rates = append(rates, rate)

@@ -79,8 +79,7 @@ func (b *bench) startTarget(ctx context.Context, t *target) error {
 		return err
 	}
 	t.url = "http://" + addr
-	_, port, _ := strings.Cut(addr, ":")
-	env := []string{"PORT=" + port, "NODE_ENV=production"}
+	env := []string{"PORT=" + portOf(addr), "NODE_ENV=production"}
 	args := []string{"node", filepath.Join(peersDir, "dist", t.name+".js")}
 	switch t.name {
 	case "nethttp":

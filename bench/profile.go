@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,19 +52,7 @@ func (b *bench) saveProfile(ctx context.Context, addr, id string, length time.Du
 		return "", err
 	}
 	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", addr, length.Seconds())
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return "", err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s: %s", url, resp.Status)
-	}
-	data, err := io.ReadAll(resp.Body)
+	data, err := get(ctx, url)
 	if err != nil {
 		return "", err
 	}

@@ -51,11 +51,15 @@ func (r row) judge(sign string, limit float64, met bool) row {
 	return r
 }
 
-// peer sets a goal that only a run of the peer beside ours can judge; seen is
-// what the peer reached when docs/numbers.md was written.
-func (r row) peer(factor, seen float64) row {
-	r.Goal = fmt.Sprintf("≥ %.1f × the peer's (seen: %s)", factor, number(seen))
-	return r.note("%.2f × the peer's seen figure", r.Median/seen)
+// against returns the rates of ours and of a peer, and the ratio within each
+// round, which has a goal unless goal is 0.
+func against(id, what string, ours, peer row, goal float64) row {
+	ratios := make([]float64, len(peer.Rounds))
+	for i := range ratios {
+		ratios[i] = ours.Rounds[i] / peer.Rounds[i]
+	}
+	r := newRow(id, what, "", ratios...)
+	return pick(goal > 0, r.atLeast(goal), r)
 }
 
 func (r row) note(format string, args ...any) row {

@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -61,11 +64,11 @@ func (r *rig) start(ctx context.Context, b *bench, on backend) error {
 	}
 	var env []string
 	if on == realRedis {
-		url, err := r.startRedis(ctx, dir)
-		if err != nil {
+		var addr string
+		if r.redis, addr, err = startRedis(ctx, dir); err != nil {
 			return err
 		}
-		env = append(env, "FIRMLIGHT_REDIS_URL="+url)
+		env = append(env, "FIRMLIGHT_REDIS_URL=redis://"+addr+"/0")
 	}
 	if r.pprof, err = kit.FreeAddress(); err != nil {
 		return err
@@ -104,23 +107,62 @@ func (r *rig) stop() {
 	}
 }
 
-// startRedis runs a redis-server that keeps nothing on disk and returns its URL.
-func (r *rig) startRedis(ctx context.Context, dir string) (string, error) {
+// startRedis runs a redis-server that keeps nothing on disk and returns its
+// address.
+func startRedis(ctx context.Context, dir string) (*kit.Process, string, error) {
 	addr, err := kit.FreeAddress()
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	host, port, _ := strings.Cut(addr, ":")
-	r.redis, err = kit.StartProcess("redis-server", []string{
+	redis, err := kit.StartProcess("redis-server", []string{
 		"--bind", host, "--port", port, "--save", "", "--appendonly", "no", "--dir", dir,
 	}, nil, nil)
 	if err != nil {
-		return "", fmt.Errorf("these figures need redis-server (`make setup` installs it): %w", err)
+		return nil, "", fmt.Errorf("these figures need redis-server (`make setup` installs it): %w", err)
 	}
-	for began := time.Now(); !strings.Contains(r.redis.Output(), "Ready to accept connections"); {
+	for began := time.Now(); !strings.Contains(redis.Output(), "Ready to accept connections"); {
 		if time.Since(began) > 10*time.Second || !pause(ctx, 5*time.Millisecond) {
-			return "", fmt.Errorf("redis-server is not ready: %s", r.redis.Output())
+			redis.Kill()
+			return nil, "", fmt.Errorf("redis-server is not ready: %s", redis.Output())
 		}
 	}
-	return "redis://" + addr + "/0", nil
+	return redis, addr, nil
+}
+
+func portOf(address string) string {
+	_, port, _ := strings.Cut(address, ":")
+	return port
+}
+
+// get returns the body of a 200.
+func get(ctx context.Context, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	return io.ReadAll(resp.Body)
+}
+
+// metric returns a number that the server shows to Prometheus, named with all its
+// labels.
+func (r *rig) metric(ctx context.Context, name string) (float64, error) {
+	text, err := get(ctx, "http://"+r.pprof+"/metrics")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+		}
+	}
+	return 0, fmt.Errorf("the server has no metric %s", name)
 }

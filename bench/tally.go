@@ -53,18 +53,17 @@ func (t *tally) strange(what string) {
 	t.odd[what]++
 }
 
-func (t *tally) doneSoFar() int {
+// doneSoFar returns how many tasks are done, and when the newest was.
+func (t *tally) doneSoFar() (int, time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.done
+	return t.done, t.last
 }
 
 // await waits until n tasks are done and returns when the last one was.
 func (t *tally) await(ctx context.Context, n int) (time.Time, error) {
 	for {
-		t.mu.Lock()
-		done, last := t.done, t.last
-		t.mu.Unlock()
+		done, last := t.doneSoFar()
 		switch {
 		case done == n:
 			return last, nil
