@@ -109,6 +109,23 @@ type Stats struct {
 	WaitMS  Percentiles   `json:"wait_ms" doc:"From due to started"`
 	RunMS   Percentiles   `json:"run_ms" doc:"Of the last attempt"`
 	Members []MemberStats `json:"members" nullable:"false" doc:"Whose workers ran them"`
+	Series  StatsSeries   `json:"series" doc:"What ended, over time"`
+}
+
+// StatsSeries is what a group's tasks did, step by step.
+type StatsSeries struct {
+	StepS int          `json:"step_s" doc:"60 in 1h, 3600 in 24h, 21600 in 7d"`
+	Items []StatsPoint `json:"items" nullable:"false" doc:"Oldest first, steps in which something ended"`
+}
+
+// StatsPoint is one step.
+type StatsPoint struct {
+	At        Time         `json:"at" doc:"Its start"`
+	Succeeded int64        `json:"succeeded"`
+	Failed    int64        `json:"failed"`
+	Cancelled int64        `json:"cancelled"`
+	WaitMS    *Percentiles `json:"wait_ms,omitempty" doc:"Absent in minutes: times are kept by the hour"`
+	RunMS     *Percentiles `json:"run_ms,omitempty"`
 }
 
 // StatsCounts counts tasks by status.
@@ -184,6 +201,15 @@ func showStats(window string, s tasks.GroupStats) Stats {
 			UserID: m.Member, Tasks: m.Succeeded + m.Failed + m.Cancelled,
 			Succeeded: m.Succeeded, Failed: m.Failed, Cancelled: m.Cancelled, RunS: int64(m.Run / time.Second),
 		}
+	}
+	out.Series = StatsSeries{StepS: int(s.Step / time.Second), Items: make([]StatsPoint, len(s.Series))}
+	for i, p := range s.Series {
+		point := StatsPoint{At: Time{p.At}, Succeeded: p.Succeeded, Failed: p.Failed, Cancelled: p.Cancelled}
+		if p.Run != nil {
+			wait, run := percentiles(p.Wait), percentiles(p.Run)
+			point.WaitMS, point.RunMS = &wait, &run
+		}
+		out.Series.Items[i] = point
 	}
 	return out
 }

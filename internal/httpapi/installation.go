@@ -45,6 +45,7 @@ type Overview struct {
 	Tasks     OverviewTasks   `json:"tasks" doc:"Unfinished ones; parents of a fan-out do not count, their parts do"`
 	Rates     OverviewRates   `json:"rates" doc:"Ended tasks per second, over the last full minute"`
 	Failovers int64           `json:"failovers_24h" doc:"Tasks taken back from lost workers and servers"`
+	Minutes   []Minute        `json:"minutes" nullable:"false" doc:"Of the last hour and the one that runs, oldest first, those in which something happened"`
 	Queues    []Queue         `json:"queues" nullable:"false" doc:"The 20 longest, longest first"`
 }
 
@@ -68,6 +69,15 @@ type OverviewRates struct {
 	Succeeded float64 `json:"succeeded"`
 	Failed    float64 `json:"failed"`
 	Cancelled float64 `json:"cancelled"`
+}
+
+// Minute is what happened within one.
+type Minute struct {
+	At        Time  `json:"at" doc:"Its start"`
+	Succeeded int64 `json:"succeeded"`
+	Failed    int64 `json:"failed"`
+	Cancelled int64 `json:"cancelled"`
+	Failovers int64 `json:"failovers"`
 }
 
 // Server is one server process.
@@ -101,9 +111,13 @@ func (a *API) overview(ctx context.Context) (*Overview, error) {
 		Tasks:   OverviewTasks{Scheduled: o.Scheduled, Queued: o.Queued, Running: o.Running},
 		Rates:   OverviewRates{Succeeded: perSecond(o.Succeeded), Failed: perSecond(o.Failed), Cancelled: perSecond(o.Cancelled)},
 		Servers: make([]Server, len(servers)), Queues: make([]Queue, len(queues)),
+		Minutes: make([]Minute, len(o.Minutes)),
 	}
 	for i, s := range servers {
 		out.Servers[i] = Server{ID: s.ID, Address: s.Address, StartedAt: Time{s.Started}, LastBeatAt: timeOf(s.BeatAt)}
+	}
+	for i, m := range o.Minutes {
+		out.Minutes[i] = Minute{Time{m.At}, m.Succeeded, m.Failed, m.Cancelled, m.Failovers}
 	}
 	for i, q := range queues {
 		out.Queues[i] = showQueue(q)

@@ -372,13 +372,32 @@ func TestGroupStats(t *testing.T) {
 			UserID string `json:"user_id"`
 			Tasks  int
 		}
+		Series struct {
+			StepS int `json:"step_s"`
+			Items []struct {
+				At        time.Time
+				Succeeded int
+				RunMS     *struct{ P50 int64 } `json:"run_ms"`
+			}
+		}
 	}
+	steps := map[string]int{"24h": 3600, "1h": 60, "7d": 6 * 3600}
 	path := "/api/v1/groups/" + group + "/stats"
 	for query, window := range map[string]string{"": "24h", "?window=1h": "1h", "?window=7d": "7d"} {
 		s := into[stats](me.get(path+query), 200)
 		if s.Window != window || s.Counts.Queued != 1 || s.Counts.Succeeded != 2 || s.WaitMS.P50 < 1 ||
 			len(s.Members) != 1 || s.Members[0].UserID != me.id || s.Members[0].Tasks != 2 {
 			t.Errorf("%s: %+v", query, s)
+		}
+		succeeded := 0
+		for _, p := range s.Series.Items { // two, where a minute ended in between
+			succeeded += p.Succeeded
+			if (p.RunMS == nil) != (window == "1h") || p.At.Unix()%int64(steps[window]) != 0 {
+				t.Errorf("%s: a point %+v", query, p)
+			}
+		}
+		if s.Series.StepS != steps[window] || succeeded != 2 {
+			t.Errorf("%s: series %+v", query, s.Series)
 		}
 	}
 	me.get(path+"?window=1y").want(422, "invalid")

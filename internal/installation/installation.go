@@ -31,6 +31,24 @@ type Overview struct {
 	// Failovers is how many tasks were taken back from lost workers and servers
 	// within 24 hours, to the minute.
 	Failovers int64
+	Minutes   []Minute // of the last hour and the one that runs, oldest first, where something happened
+}
+
+// Minute is what ended, or was taken back, within one.
+type Minute struct {
+	At        time.Time // its start
+	Succeeded int64
+	Failed    int64
+	Cancelled int64
+	Failovers int64
+}
+
+// AddMinute adds the next of the last hour to an overview at the time now.
+func (o *Overview) AddMinute(m Minute, now time.Time) {
+	if m.At.Equal(now.Truncate(time.Minute).Add(-time.Minute)) {
+		o.Succeeded, o.Failed, o.Cancelled = m.Succeeded, m.Failed, m.Cancelled
+	}
+	o.Minutes = append(o.Minutes, m)
 }
 
 // Group is a group as administrators see it.

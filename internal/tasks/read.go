@@ -149,6 +149,30 @@ type GroupStats struct {
 	Members []MemberStats
 	Wait    Histogram
 	Run     Histogram
+	Step    time.Duration
+	Series  []Period // of Step, oldest first, where something ended
+}
+
+// Windows up to these are cut into minutes and hours, longer ones into longStep.
+const (
+	mostMinutes = 2 * time.Hour
+	mostHours   = 48 * time.Hour
+	longStep    = 6 * time.Hour
+)
+
+// series returns what ended in a group within a window, step by step.
+func (s *Service) series(ctx context.Context, group string, window time.Duration) (step time.Duration, ps []Period, err error) {
+	read := s.Counts.Hours
+	switch {
+	case window <= mostMinutes:
+		step, read = time.Minute, s.Counts.Minutes
+	case window <= mostHours:
+		step = time.Hour
+	default:
+		step = longStep
+	}
+	ps, err = read(ctx, group, now().Add(-window).Truncate(step))
+	return step, inSteps(ps, step), err
 }
 
 // Stats returns a group's figures over the last window, to the hour.
@@ -164,10 +188,14 @@ func (s *Service) Stats(ctx context.Context, group string, window time.Duration)
 	if err != nil {
 		return GroupStats{}, err
 	}
+	step, series, err := s.series(ctx, group, window)
+	if err != nil {
+		return GroupStats{}, err
+	}
 	for _, m := range members {
 		counts[Succeeded] += int(m.Succeeded)
 		counts[Failed] += int(m.Failed)
 		counts[Cancelled] += int(m.Cancelled)
 	}
-	return GroupStats{Counts: counts, Members: members, Wait: h.Wait, Run: h.Run}, nil
+	return GroupStats{Counts: counts, Members: members, Wait: h.Wait, Run: h.Run, Step: step, Series: series}, nil
 }

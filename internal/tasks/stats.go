@@ -34,6 +34,35 @@ func CountOf(t Task) (Count, bool) {
 	return c, true
 }
 
+// Period is what ended in a stretch of time.
+type Period struct {
+	At         time.Time // its start, UTC
+	Succeeded  int64
+	Failed     int64
+	Cancelled  int64
+	Histograms // nil of a minute: times are kept by the hour
+}
+
+// inSteps adds up periods, oldest first, to longer ones of one length.
+func inSteps(ps []Period, step time.Duration) []Period {
+	var sums []Period
+	for _, p := range ps {
+		at := p.At.UTC().Truncate(step)
+		if len(sums) == 0 || !sums[len(sums)-1].At.Equal(at) {
+			p.At = at
+			sums = append(sums, p)
+			continue
+		}
+		sum := &sums[len(sums)-1]
+		sum.Succeeded += p.Succeeded
+		sum.Failed += p.Failed
+		sum.Cancelled += p.Cancelled
+		sum.Wait.add(p.Wait)
+		sum.Run.add(p.Run)
+	}
+	return sums
+}
+
 // MemberStats is what a member's workers did in a window.
 type MemberStats struct {
 	Member    string
@@ -60,6 +89,12 @@ type WorkerDay struct {
 // Histogram counts durations in buckets that grow by a quarter, so that a
 // percentile read from it is at most 12 % off. Key: Bucket.
 type Histogram map[int]int64
+
+func (h Histogram) add(o Histogram) {
+	for b, n := range o {
+		h[b] += n
+	}
+}
 
 // Histograms are the waiting and running times of a group.
 type Histograms struct {

@@ -113,6 +113,11 @@ const (
 type StatsStore interface {
 	// Stats sums a group's counts since a time, to the hour.
 	Stats(ctx context.Context, group string, since time.Time) ([]MemberStats, Histograms, error)
+	// Minutes and Hours list what ended in each of a group's since the one of a
+	// time, oldest first, where something did. Minutes are kept for a day, hours
+	// until they are pruned.
+	Minutes(ctx context.Context, group string, since time.Time) ([]Period, error)
+	Hours(ctx context.Context, group string, since time.Time) ([]Period, error)
 	// Depth counts a group's tasks that are not finished, by status.
 	Depth(ctx context.Context, group string) (map[Status]int, error)
 	// WorkerDays lists what a worker did since the start of a day, the newest day

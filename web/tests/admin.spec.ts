@@ -30,6 +30,11 @@ test("the overview, workers and queues are live; a paused queue waits", async ({
   await site.submit({ kind: "nobodys" });
   await expect(row(page, "Longest queues", "nobodys")).toContainText("Open");
 
+  await expect(tile("Throughput")).toContainText("0 tasks ended");
+  const done = await site.submit({ kind: "sleep", input: { ms: 1 } });
+  await expect(tile("Throughput")).toContainText("1 task ended"); // live
+  await expect.poll(async () => (await site.call("GET", `/tasks/${done}`)).status).toBe("succeeded");
+
   await page.getByRole("tab", { name: "Queues" }).click();
   await page.getByRole("button", { name: "Pause nobodys of Workshop" }).click();
   await expect(row(page, "Queues", "nobodys")).toContainText("Paused");

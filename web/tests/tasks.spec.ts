@@ -238,3 +238,20 @@ test("the pages of tasks look right", async ({ page }) => {
     await look(page, `tasks-${name}`);
   }
 });
+
+test("a group's statistics move while tasks end", async ({ page }) => {
+  await site.submit({ kind: "sleep", input: { ms: 1 } });
+  for (const window of ["Hour", "Day", "Week"]) {
+    await page.goto(`${site.url}/groups/${site.group}/statistics`);
+    await page.getByText(window, { exact: true }).click();
+    const throughput = page.getByRole("region", { name: "Throughput" });
+    await expect(throughput).toContainText(/[\d,]+ in all/);
+    const before = Number(
+      /([\d,]+) in all/.exec((await throughput.textContent()) ?? "")?.[1]?.replace(",", ""),
+    );
+    await expect(throughput.locator("path.recharts-area-area")).toHaveCount(3);
+    await site.submit({ kind: "sleep", input: { ms: 1 } });
+    await expect(throughput).toContainText(`${before + 1} in all`);
+  }
+  await expect(page.getByRole("region", { name: "Success rate" })).toContainText("succeeded");
+});

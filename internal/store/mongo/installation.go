@@ -39,7 +39,7 @@ func (db *DB) Overview(ctx context.Context, now time.Time) (o installation.Overv
 	count(&o.Users, db.users())
 	count(&o.Groups, db.groups())
 	wait.Go(func() error { return db.overWorkers(ctx, &o) })
-	wait.Go(func() error { return db.overMinutes(ctx, &o, now.Truncate(time.Minute)) })
+	wait.Go(func() error { return db.overMinutes(ctx, &o, now) })
 	return o, wait.Wait()
 }
 
@@ -72,16 +72,27 @@ func (db *DB) overWorkers(ctx context.Context, o *installation.Overview) error {
 	return err
 }
 
-func (db *DB) overMinutes(ctx context.Context, o *installation.Overview, minute time.Time) error {
-	last := minute.Add(-time.Minute)
-	docs, err := find[statDoc](ctx, db.stats(), D{is("span", minutely), op("at", "$gt", minute.Add(-day))})
-	for _, m := range docs {
-		o.Failovers += m.Failovers
-		if m.At.Equal(last) {
-			o.Succeeded += m.Succeeded
-			o.Failed += m.Failed
-			o.Cancelled += m.Cancelled
+func (db *DB) overMinutes(ctx context.Context, o *installation.Overview, now time.Time) error {
+	running := now.Truncate(time.Minute)
+	docs, err := find[statDoc](ctx, db.stats(), D{is("span", minutely), op("at", "$gt", running.Add(-day))},
+		options.Find().SetSort(D{is("at", 1)}))
+	var minutes []installation.Minute
+	for _, share := range docs {
+		o.Failovers += share.Failovers
+		if share.At.Before(running.Add(-time.Hour)) {
+			continue
 		}
+		if len(minutes) == 0 || !minutes[len(minutes)-1].At.Equal(share.At) {
+			minutes = append(minutes, installation.Minute{At: share.At})
+		}
+		m := &minutes[len(minutes)-1]
+		m.Succeeded += share.Succeeded
+		m.Failed += share.Failed
+		m.Cancelled += share.Cancelled
+		m.Failovers += share.Failovers
+	}
+	for _, m := range minutes {
+		o.AddMinute(m, now)
 	}
 	return err
 }

@@ -15,9 +15,10 @@ import (
 	"github.com/firmlight/firmlight/internal/tasks"
 )
 
-// Spans of statistics: an hour or a day of a group and member, a day of a worker,
-// a minute of the installation.
+// Spans of statistics: an hour or a day of a group and member, a minute of a group,
+// a day of a worker, a minute of the installation.
 const (
+	ofGroup  = "g"
 	hourly   = "h"
 	daily    = "d"
 	workday  = "w"
@@ -59,6 +60,7 @@ func (db *DB) count(ctx context.Context, t *tasks.Transition, after *tasks.Task)
 		adds = append(adds,
 			add(statDoc{Span: hourly, Of: c.Group, At: c.At.Truncate(time.Hour), Member: c.Member}, endOf(c, true)),
 			add(statDoc{Span: daily, Of: c.Group, At: today, Member: c.Member}, endOf(c, true)),
+			add(statDoc{Span: ofGroup, Of: c.Group, At: c.At.Truncate(time.Minute)}, endOf(c, false)),
 			add(someMinute(c.At), endOf(c, false)))
 		if c.Worker != "" {
 			adds = append(adds, add(statDoc{Span: workday, Of: c.Worker, At: today, Group: c.Group, Member: c.By}, endOf(c, false)))
@@ -166,6 +168,40 @@ func (db *DB) Stats(ctx context.Context, group string, since time.Time) ([]tasks
 	return all, h, err
 }
 
+// Minutes implements tasks.StatsStore.
+func (db *DB) Minutes(ctx context.Context, group string, since time.Time) ([]tasks.Period, error) {
+	docs, err := db.spans(ctx, ofGroup, group, since.Truncate(time.Minute), never)
+	return periodsOf(docs, false), err
+}
+
+// Hours implements tasks.StatsStore.
+func (db *DB) Hours(ctx context.Context, group string, since time.Time) ([]tasks.Period, error) {
+	docs, err := db.spans(ctx, hourly, group, since.Truncate(time.Hour), never)
+	return periodsOf(docs, true), err
+}
+
+// periodsOf adds up what members did in the same span, oldest first.
+func periodsOf(docs []statDoc, times bool) (found []tasks.Period) {
+	slices.SortFunc(docs, func(a, b statDoc) int { return a.At.Compare(b.At) })
+	for _, s := range docs {
+		if len(found) == 0 || !found[len(found)-1].At.Equal(s.At) {
+			found = append(found, tasks.Period{At: s.At})
+			if times {
+				found[len(found)-1].Histograms = tasks.Histograms{Wait: tasks.Histogram{}, Run: tasks.Histogram{}}
+			}
+		}
+		p := &found[len(found)-1]
+		p.Succeeded += s.Succeeded
+		p.Failed += s.Failed
+		p.Cancelled += s.Cancelled
+		if times {
+			addBuckets(p.Wait, s.Waits)
+			addBuckets(p.Run, s.Runs)
+		}
+	}
+	return found
+}
+
 func addBuckets(to map[int]int64, counts map[string]int64) {
 	for b, n := range counts {
 		if i, err := strconv.Atoi(b); err == nil {
@@ -234,7 +270,7 @@ func (db *DB) PruneStats(ctx context.Context, before time.Time) error {
 	if _, err := remove(ctx, db.stats(), D{is("span", hourly), op("at", "$lt", start)}); err != nil {
 		return err
 	}
-	if _, err := remove(ctx, db.stats(), D{is("span", minutely), op("at", "$lt", time.Now().Add(-day-time.Hour))}); err != nil {
+	if _, err := remove(ctx, db.stats(), D{op("span", "$in", []string{minutely, ofGroup}), op("at", "$lt", time.Now().Add(-day-time.Hour))}); err != nil {
 		return err
 	}
 	return db.sweepOrphans(ctx)

@@ -24,8 +24,8 @@ const (
 	SELECT max(state = 'connected') connected, sum(iif(state = 'connected', slots, 0)) slots
 	FROM sessions INDEXED BY sessions_here WHERE ` + here + ` GROUP BY worker)`
 
-	overviewMinutes = `SELECT coalesce(sum(iif(at = ?1, succeeded, 0)), 0), coalesce(sum(iif(at = ?1, failed, 0)), 0),
-	coalesce(sum(iif(at = ?1, cancelled, 0)), 0), coalesce(sum(failovers), 0) FROM stats_minutes WHERE at > ?2`
+	overviewDay     = "SELECT coalesce(sum(failovers), 0) FROM stats_minutes WHERE at > ?"
+	overviewMinutes = "SELECT at, succeeded, failed, cancelled, failovers FROM stats_minutes WHERE at >= ? ORDER BY at"
 )
 
 // Overview implements installation.Store. The counts of tasks are those of their
@@ -38,8 +38,13 @@ func (db *DB) Overview(ctx context.Context, now time.Time) (installation.Overvie
 		db.readRow(ctx, overviewTasks, nil, (*intCol)(&waiting), (*intCol)(&o.Running), (*intCol)(&o.Scheduled),
 			(*intCol)(&o.Users), (*intCol)(&o.Groups)),
 		db.readRow(ctx, overviewWorkers, nil, (*intCol)(&o.WorkersConnected), (*intCol)(&o.WorkersGrace), (*intCol)(&o.Slots)),
-		db.readRow(ctx, overviewMinutes, []any{ms(minute.Add(-time.Minute)), ms(minute.Add(-day))},
-			(*int64Col)(&o.Succeeded), (*int64Col)(&o.Failed), (*int64Col)(&o.Cancelled), (*int64Col)(&o.Failovers)),
+		db.readRow(ctx, overviewDay, []any{ms(minute.Add(-day))}, (*int64Col)(&o.Failovers)),
+		db.read(ctx, func(rows *sql.Rows) error {
+			var m installation.Minute
+			err := rows.Scan((*timeCol)(&m.At), (*int64Col)(&m.Succeeded), (*int64Col)(&m.Failed), (*int64Col)(&m.Cancelled), (*int64Col)(&m.Failovers))
+			o.AddMinute(m, now)
+			return err
+		}, overviewMinutes, ms(minute.Add(-time.Hour))),
 	)
 	o.Queued = max(0, waiting-o.Scheduled)
 	return o, err

@@ -8,6 +8,7 @@ import (
 	"github.com/firmlight/firmlight/internal/tasks"
 )
 
+// Spans are "d" days, "h" hours, and of a whole group without times "m" minutes.
 // memberKey, timeKey and workerKey are the primary keys of the tables of statistics.
 type memberKey struct {
 	group, span string
@@ -81,6 +82,8 @@ func (d *statsDelta) addEnd(c tasks.Count) {
 	today, minute := c.At.UTC().Truncate(day), ms(c.At.Truncate(time.Minute))
 	d.addSpan(c, "h", c.At.Truncate(time.Hour))
 	d.addSpan(c, "d", today)
+	ofGroup := memberKey{c.Group, "m", minute, ""}
+	d.members[ofGroup] = d.members[ofGroup].plus(c)
 	sum := d.minutes[minute]
 	sum.ended = sum.ended.plus(c)
 	d.minutes[minute] = sum
@@ -206,6 +209,56 @@ func (db *DB) Stats(ctx context.Context, group string, since time.Time) ([]tasks
 	return members, h, err
 }
 
+const (
+	groupPeriods = `SELECT at, sum(succeeded), sum(failed), sum(cancelled) FROM stats_members
+	WHERE group_id = ? AND span = ? AND at >= ? GROUP BY at ORDER BY at`
+	groupTimes = "SELECT at, what, bucket, n FROM stats_times WHERE group_id = ? AND span = ? AND at >= ?"
+)
+
+// Minutes implements tasks.StatsStore.
+func (db *DB) Minutes(ctx context.Context, group string, since time.Time) ([]tasks.Period, error) {
+	return db.periods(ctx, group, "m", ms(since.Truncate(time.Minute)))
+}
+
+// Hours implements tasks.StatsStore.
+func (db *DB) Hours(ctx context.Context, group string, since time.Time) ([]tasks.Period, error) {
+	from := ms(since.Truncate(time.Hour))
+	periods, err := db.periods(ctx, group, "h", from)
+	if err != nil {
+		return nil, err
+	}
+	byHour := make(map[int64]tasks.Histograms, len(periods))
+	for i := range periods {
+		periods[i].Histograms = tasks.Histograms{Wait: tasks.Histogram{}, Run: tasks.Histogram{}}
+		byHour[ms(periods[i].At)] = periods[i].Histograms
+	}
+	return periods, db.read(ctx, func(rows *sql.Rows) error {
+		var hour, n int64
+		var what string
+		var bucket int
+		err := rows.Scan((*int64Col)(&hour), &what, (*intCol)(&bucket), (*int64Col)(&n))
+		if h, ok := byHour[hour]; ok { // else it began since the periods were read
+			if what == "wait" {
+				h.Wait[bucket] += n
+			} else {
+				h.Run[bucket] += n
+			}
+		}
+		return err
+	}, groupTimes, group, "h", from)
+}
+
+func (db *DB) periods(ctx context.Context, group, span string, from int64) ([]tasks.Period, error) {
+	var found []tasks.Period
+	err := db.read(ctx, func(rows *sql.Rows) error {
+		var p tasks.Period
+		err := rows.Scan((*timeCol)(&p.At), (*int64Col)(&p.Succeeded), (*int64Col)(&p.Failed), (*int64Col)(&p.Cancelled))
+		found = append(found, p)
+		return err
+	}, groupPeriods, group, span, from)
+	return found, err
+}
+
 // Depth implements tasks.StatsStore. Parents are not counted, their parts are.
 func (db *DB) Depth(ctx context.Context, group string) (map[tasks.Status]int, error) {
 	return db.byStatus(ctx, `SELECT status, count(*) FROM tasks INDEXED BY tasks_refill
@@ -229,8 +282,10 @@ func (db *DB) PruneStats(ctx context.Context, before time.Time) error {
 				return err
 			}
 		}
-		if err := tx.exec1("DELETE FROM stats_minutes WHERE at < ?", ms(time.Now().Add(-day-time.Hour))); err != nil {
-			return err
+		for _, q := range []string{"DELETE FROM stats_minutes WHERE at < ?", "DELETE FROM stats_members WHERE span = 'm' AND at < ?"} {
+			if err := tx.exec1(q, ms(time.Now().Add(-day-time.Hour))); err != nil {
+				return err
+			}
 		}
 		return tx.exec1("DELETE FROM queues WHERE waiting = 0 AND running = 0 AND paused_at = 0")
 	})

@@ -43,6 +43,15 @@ func testMinutes(f *fixture) {
 	f.ok(err)
 	f.equal("of the last full minute", []int64{o.Succeeded, o.Failed, o.Cancelled}, []int64{2, 2, 1})
 	f.equal("failovers of a day", o.Failovers, int64(4))
+	at := func(m time.Duration, succeeded, failed, cancelled, failovers int64) installation.Minute {
+		return installation.Minute{At: minute.Add(m), Succeeded: succeeded, Failed: failed, Cancelled: cancelled, Failovers: failovers}
+	}
+	f.equal("minutes of the last hour", o.Minutes, []installation.Minute{
+		at(-time.Minute, 1, 0, 0, 0), at(0, 2, 2, 1, 2), at(time.Minute, 1, 0, 0, 1),
+	})
+	o, err = f.Installation.Overview(f.ctx, now.Add(time.Hour))
+	f.ok(err)
+	f.equal("an hour later", o.Minutes, []installation.Minute{at(time.Minute, 1, 0, 0, 1)})
 }
 
 func testOverviewOfWorkers(f *fixture) {

@@ -50,7 +50,50 @@ func testStats(f *fixture) {
 	for _, since := range []time.Time{start.Add(-time.Hour), start, start.Add(90 * time.Minute), start.Add(30 * time.Hour), f.now.Add(time.Hour)} {
 		for _, group := range []string{"g", "g2", "nobody"} {
 			f.wantStats(group, since, counts)
+			f.wantPeriods(group, since, counts)
 		}
+	}
+}
+
+// wantPeriods compares a group's minutes and hours.
+func (f *fixture) wantPeriods(group string, since time.Time, counts []tasks.Count) {
+	f.Helper()
+	for _, step := range []time.Duration{time.Minute, time.Hour} {
+		var want []tasks.Period
+		slices.SortStableFunc(counts, func(a, b tasks.Count) int { return a.At.Compare(b.At) })
+		for _, c := range counts {
+			at := c.At.Truncate(step)
+			if c.Group != group || at.Before(since.Truncate(step)) {
+				continue
+			}
+			if len(want) == 0 || !want[len(want)-1].At.Equal(at) {
+				p := tasks.Period{At: at}
+				if step == time.Hour {
+					p.Histograms = tasks.Histograms{Wait: tasks.Histogram{}, Run: tasks.Histogram{}}
+				}
+				want = append(want, p)
+			}
+			p := &want[len(want)-1]
+			switch c.Status {
+			case tasks.Succeeded:
+				p.Succeeded++
+			case tasks.Failed:
+				p.Failed++
+			case tasks.Cancelled:
+				p.Cancelled++
+			}
+			if c.Ran && step == time.Hour {
+				p.Wait[tasks.Bucket(c.Wait)]++
+				p.Run[tasks.Bucket(c.Run)]++
+			}
+		}
+		read := f.Stats.Hours
+		if step == time.Minute {
+			read = f.Stats.Minutes
+		}
+		got, err := read(f.ctx, group, since)
+		f.ok(err)
+		f.equal("periods of "+group, got, want)
 	}
 }
 

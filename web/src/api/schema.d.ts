@@ -2492,6 +2492,21 @@ export interface components {
             /** @description Absent: ended without having run */
             user_id?: string;
         };
+        Minute: {
+            /**
+             * Format: date-time
+             * @description Its start
+             */
+            at: string;
+            /** Format: int64 */
+            cancelled: number;
+            /** Format: int64 */
+            failed: number;
+            /** Format: int64 */
+            failovers: number;
+            /** Format: int64 */
+            succeeded: number;
+        };
         Named: {
             /** Format: uuid */
             id: string;
@@ -2608,6 +2623,8 @@ export interface components {
             failovers_24h: number;
             /** Format: int64 */
             groups: number;
+            /** @description Of the last hour and the one that runs, oldest first, those in which something happened */
+            minutes: components["schemas"]["Minute"][];
             /** @description The 20 longest, longest first */
             queues: components["schemas"]["Queue"][];
             /** @description Ended tasks per second, over the last full minute */
@@ -2895,6 +2912,8 @@ export interface components {
             members: components["schemas"]["MemberStats"][];
             /** @description Of the last attempt */
             run_ms: components["schemas"]["Percentiles"];
+            /** @description What ended, over time */
+            series: components["schemas"]["StatsSeries"];
             /** @description From due to started */
             wait_ms: components["schemas"]["Percentiles"];
             /** @enum {string} */
@@ -2913,6 +2932,31 @@ export interface components {
             scheduled: number;
             /** Format: int64 */
             succeeded: number;
+        };
+        StatsPoint: {
+            /**
+             * Format: date-time
+             * @description Its start
+             */
+            at: string;
+            /** Format: int64 */
+            cancelled: number;
+            /** Format: int64 */
+            failed: number;
+            run_ms?: components["schemas"]["Percentiles"];
+            /** Format: int64 */
+            succeeded: number;
+            /** @description Absent in minutes: times are kept by the hour */
+            wait_ms?: components["schemas"]["Percentiles"];
+        };
+        StatsSeries: {
+            /** @description Oldest first, steps in which something ended */
+            items: components["schemas"]["StatsPoint"][];
+            /**
+             * Format: int64
+             * @description 60 in 1h, 3600 in 24h, 21600 in 7d
+             */
+            step_s: number;
         };
         SubmitResult: {
             problem?: components["schemas"]["Problem"];

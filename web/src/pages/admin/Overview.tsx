@@ -1,12 +1,15 @@
 import { Anchor, Card, SimpleGrid, Skeleton, Stack, Table, Text, Title } from "@mantine/core";
-import type { ReactNode } from "react";
+import { lazy, type ReactNode, Suspense } from "react";
 import { Link } from "react-router";
 import { type Overview, useOverview } from "../../api/queries/admin";
+import { Figure } from "../../ui/Figure";
 import { count, plural, rate } from "../../ui/format";
 import { Problem } from "../../ui/Problem";
 import { Rows } from "../../ui/Rows";
-import { TimeAgo } from "../../ui/TimeAgo";
+import { TimeAgo, useNow } from "../../ui/TimeAgo";
 import { QueueState } from "./QueueState";
+
+const Ended = lazy(() => import("../../ui/Ended"));
 
 /** What the installation does now. */
 export function Component() {
@@ -56,6 +59,7 @@ export function Component() {
         />
         <Tile name="Failovers" value={o.failovers_24h} note="tasks taken over, in 24 hours" />
       </SimpleGrid>
+      <Throughput overview={o} />
       <Longest overview={o} />
       <Servers overview={o} />
     </Stack>
@@ -88,6 +92,18 @@ function Tile({ name, value, note, to }: TileProps) {
         {note}
       </Text>
     </Card>
+  );
+}
+
+function Throughput({ overview: o }: { overview: Overview }) {
+  const now = useNow();
+  const sum = o.minutes.reduce((n, m) => n + m.succeeded + m.failed + m.cancelled, 0);
+  return (
+    <Figure title="Throughput" fact={`${plural(sum, "task")} ended within the last hour, minute by minute`}>
+      <Suspense fallback={<Skeleton h={200} />}>
+        <Ended items={o.minutes} width={60_000} span={3_600_000} now={now} />
+      </Suspense>
+    </Figure>
   );
 }
 

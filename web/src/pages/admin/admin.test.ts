@@ -17,6 +17,7 @@ it("reads the queues again when something waits or is paused, not for a sign of 
     servers: [{ id: "s", address: "a", started_at: at, last_beat_at: at }],
     tasks: { scheduled: 0, queued: 1, running: 0 },
     rates: { succeeded: 0, failed: 0, cancelled: 0 },
+    minutes: [],
     failovers_24h: 0,
     queues: [
       { group: { id: "g", name: "G" }, kind: "k", waiting: 1, scheduled: 0, oldest_at: at, paused: false },

@@ -1,8 +1,9 @@
 // Sums by hour or day as points of a chart.
 import type { DeviceSum, Span } from "../../api/queries/devices";
+import { stepLabel, steps } from "../../ui/steps";
 
 const hour = 3_600_000;
-const step = { hour, day: 24 * hour } as const;
+const width = { hour, day: 24 * hour } as const;
 
 /** How far one can look back. */
 export const spans = [
@@ -27,15 +28,12 @@ const blank = { ok: 0, partial: 0, failed: 0, files: 0, errors: 0, half: null, m
 
 /** One point for each hour or day until now, also for those without events. */
 export function points(sums: DeviceSum[], span: Span, now: number): Point[] {
-  const width = step[span.by];
   const known = new Map(sums.map((s) => [Date.parse(s.at), s]));
   const newest = Math.max(now, ...known.keys());
-  const all: Point[] = [];
-  for (let t = Math.floor((now - span.ms) / width) * width; t <= newest; t += width) {
+  return steps(now - span.ms, newest, width[span.by]).map((t) => {
     const s = known.get(t);
-    all.push({ at: label(t, span), ...(s ? counted(s) : blank) });
-  }
-  return all;
+    return { at: stepLabel(t, width[span.by], span.ms), ...(s ? counted(s) : blank) };
+  });
 }
 
 function counted(s: DeviceSum): Omit<Point, "at"> {
@@ -48,21 +46,6 @@ function counted(s: DeviceSum): Omit<Point, "at"> {
     half: s.speed.p50,
     most: s.speed.p95,
   };
-}
-
-const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: "UTC" });
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const both = new Intl.DateTimeFormat(undefined, {
-  weekday: "short",
-  day: "numeric",
-  hour: "2-digit",
-  minute: "2-digit",
-});
-
-/** Days are those of UTC, hours the reader's. */
-function label(t: number, span: Span): string {
-  if (span.by === "day") return day.format(t);
-  return (span.ms > 24 * hour ? both : clock).format(t);
 }
 
 /** What the sums add up to. */

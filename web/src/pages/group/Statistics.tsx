@@ -1,14 +1,17 @@
 import "@mantine/charts/styles.css";
-import { BarChart, DonutChart } from "@mantine/charts";
+import { BarChart, DonutChart, LineChart } from "@mantine/charts";
 import { Group, SegmentedControl, SimpleGrid, Skeleton, Stack, Table, Text } from "@mantine/core";
 import { IconChartBar } from "@tabler/icons-react";
 import { useParams, useSearchParams } from "react-router";
 import { type Stats, useMembers, useStats, type Window } from "../../api/queries/groups";
 import { Empty } from "../../ui/Empty";
+import Ended, { endColours } from "../../ui/Ended";
 import { Figure, still } from "../../ui/Figure";
 import { count, duration, rate, share } from "../../ui/format";
 import { Problem } from "../../ui/Problem";
 import { Rows } from "../../ui/Rows";
+import { useNow } from "../../ui/TimeAgo";
+import { hasTimes, overTime } from "./overTime";
 
 const windows = [
   { value: "1h", label: "Hour", hours: 1 },
@@ -45,6 +48,7 @@ export function Component() {
 
 function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: number }) {
   const names = new Map(useMembers(group).data?.map((m) => [m.user_id, m.username]));
+  const now = useNow();
   const { succeeded, failed, cancelled, queued, running, scheduled } = stats.counts;
   const ended = succeeded + failed + cancelled;
   if (ended === 0)
@@ -59,18 +63,22 @@ function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: n
     ...m,
     name: (m.user_id && names.get(m.user_id)) || "people who left",
   }));
-  const times = (["p50", "p95", "p99"] as const).map((p) => ({
-    part: { p50: "half of them", p95: "95 %", p99: "99 %" }[p],
-    Waiting: stats.wait_ms[p],
-    Running: stats.run_ms[p],
-  }));
+  const points = overTime(stats.series, hours, now);
   return (
     <>
+      <Figure
+        title="Throughput"
+        fact={`${rate(ended / hours)} tasks an hour, ${count(ended)} in all; now ${count(running)} running, ${count(queued)} waiting, ${count(scheduled)} scheduled`}
+      >
+        <Ended
+          items={stats.series.items}
+          width={stats.series.step_s * 1000}
+          span={hours * 3_600_000}
+          now={now}
+        />
+      </Figure>
       <SimpleGrid cols={{ base: 1, md: 2 }}>
-        <Figure
-          title="How they ended"
-          fact={`${share(succeeded / Math.max(1, succeeded + failed))} succeeded of those that ran to their end`}
-        >
+        <Figure title="How they ended" fact={`${count(ended)} in all`}>
           <Group justify="center" gap="xl" wrap="nowrap">
             <DonutChart
               h={180}
@@ -79,55 +87,35 @@ function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: n
               pieChartProps={still}
               pieProps={{ rootTabIndex: -1 }}
               data={[
-                { name: "Succeeded", value: succeeded, color: "green.6" },
-                { name: "Failed", value: failed, color: "red.6" },
-                { name: "Cancelled", value: cancelled, color: "orange.6" },
+                { name: "Succeeded", value: succeeded, color: endColours.Succeeded },
+                { name: "Failed", value: failed, color: endColours.Failed },
+                { name: "Cancelled", value: cancelled, color: endColours.Cancelled },
               ]}
             />
             <Legend
               rows={[
-                ["Succeeded", succeeded, "green.6"],
-                ["Failed", failed, "red.6"],
-                ["Cancelled", cancelled, "orange.6"],
+                ["Succeeded", succeeded, endColours.Succeeded],
+                ["Failed", failed, endColours.Failed],
+                ["Cancelled", cancelled, endColours.Cancelled],
               ]}
             />
           </Group>
         </Figure>
         <Figure
-          title="Throughput, and what is on its way"
-          fact={`${rate(ended / hours)} tasks an hour, ${count(ended)} in all`}
+          title="Success rate"
+          fact={`${share(succeeded / Math.max(1, succeeded + failed))} succeeded of those that ran to their end`}
         >
-          <BarChart
-            barChartProps={still}
+          <LineChart
+            lineChartProps={still}
             h={180}
-            data={[{ now: "Now", Scheduled: scheduled, Queued: queued, Running: running }]}
-            dataKey="now"
-            type="default"
-            withLegend
-            series={[
-              { name: "Scheduled", color: "grape.6" },
-              { name: "Queued", color: "gray.6" },
-              { name: "Running", color: "blue.6" },
-            ]}
+            data={points}
+            dataKey="at"
+            valueFormatter={share}
+            yAxisProps={{ domain: [0, 1] }}
+            series={[{ name: "rate", label: "Succeeded", color: endColours.Succeeded }]}
           />
         </Figure>
-        <Figure
-          title="Waiting and running time"
-          fact={`half of them waited at most ${duration(stats.wait_ms.p50)} and ran at most ${duration(stats.run_ms.p50)}`}
-        >
-          <BarChart
-            barChartProps={still}
-            h={180}
-            data={times}
-            dataKey="part"
-            withLegend
-            valueFormatter={duration}
-            series={[
-              { name: "Waiting", color: "gray.6" },
-              { name: "Running", color: "blue.6" },
-            ]}
-          />
-        </Figure>
+        <Times stats={stats} points={points} />
         <Figure title="Contribution" fact="Tasks that ran on members' workers">
           <BarChart
             barChartProps={still}
@@ -161,6 +149,33 @@ function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: n
         ))}
       </Rows>
     </>
+  );
+}
+
+const timeSeries = [
+  { name: "Waiting", color: "gray.6" },
+  { name: "Running", color: "blue.6" },
+];
+
+/** How long tasks waited and ran: over time, or of minutes, which have no times, of the whole. */
+function Times({ stats, points }: { stats: Stats; points: ReturnType<typeof overTime> }) {
+  const whole = (["p50", "p95", "p99"] as const).map((p) => ({
+    at: { p50: "half of them", p95: "95 %", p99: "99 %" }[p],
+    Waiting: stats.wait_ms[p],
+    Running: stats.run_ms[p],
+  }));
+  const same = { h: 180, dataKey: "at", withLegend: true, valueFormatter: duration, series: timeSeries };
+  return (
+    <Figure
+      title="Waiting and running time"
+      fact={`half of them waited at most ${duration(stats.wait_ms.p50)} and ran at most ${duration(stats.run_ms.p50)}`}
+    >
+      {hasTimes(stats.series) ? (
+        <LineChart lineChartProps={still} data={points} {...same} />
+      ) : (
+        <BarChart barChartProps={still} data={whole} {...same} />
+      )}
+    </Figure>
   );
 }
 
