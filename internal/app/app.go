@@ -189,7 +189,7 @@ func (a *App) wirePeople(secret []byte) (err error) {
 		return err
 	}
 	a.groups = groups.NewService(a.store, a.store, attempts, time.Now)
-	a.audit = audit.NewService(audit.Options{Store: a.store, Retention: a.cfg.AuditRetention, Now: time.Now, Log: a.log})
+	a.audit = audit.NewService(audit.Options{Store: a.store, Retention: a.cfg.AuditRetention, Now: time.Now, Log: a.log, Told: a.tellAudited})
 	var relay *live.Relay // none for one server alone
 	if !a.embedded() {
 		relay = live.NewRelay(a.redis.Client(), a.id, func() bool { return true }, a.log)

@@ -18,8 +18,9 @@ import (
 	"github.com/firmlight/firmlight/internal/webhook"
 )
 
-// alerts watches a group's devices and returns what reads their next alert.
-func (a *App) alerts(t *testing.T, bearer, group string) (next func() httpapi.Alert) {
+// events subscribes to topics and returns what reads the data of the next event of
+// a type.
+func (a *App) events(t *testing.T, bearer string, topics ...string) (next func(kind string) json.RawMessage) {
 	t.Helper()
 	d := websocket.Dialer{Subprotocols: []string{live.Subprotocol}}
 	ws, resp, err := d.DialContext(t.Context(), "ws"+strings.TrimPrefix(a.URL(), "http")+"/api/v1/live",
@@ -29,33 +30,35 @@ func (a *App) alerts(t *testing.T, bearer, group string) (next func() httpapi.Al
 	}
 	resp.Body.Close()
 	t.Cleanup(func() { ws.Close() })
-	read := func(kind string) (alert httpapi.Alert) {
+	var lines []string
+	next = func(kind string) json.RawMessage {
 		t.Helper()
 		for {
-			_, data, err := ws.ReadMessage()
-			if err != nil {
+			for len(lines) == 0 {
+				_, data, err := ws.ReadMessage()
+				if err != nil {
+					t.Fatalf("waiting for %s: %v", kind, err)
+				}
+				lines = strings.Split(string(data), "\n")
+			}
+			var e map[string]json.RawMessage
+			if err := json.Unmarshal([]byte(lines[0]), &e); err != nil {
 				t.Fatal(err)
 			}
-			for line := range strings.SplitSeq(string(data), "\n") {
-				var e struct {
-					Type  string
-					Alert httpapi.Alert
-				}
-				if err := json.Unmarshal([]byte(line), &e); err != nil {
-					t.Fatal(err)
-				}
-				if e.Type == kind {
-					return e.Alert
-				}
+			lines = lines[1:]
+			if string(e["type"]) == `"`+kind+`"` {
+				return e[kind]
 			}
 		}
 	}
-	subscribe := map[string]any{"type": "subscribe", "topics": []string{"device:" + group}}
+	subscribe := map[string]any{"type": "subscribe", "topics": topics}
 	if err := errors.Join(ws.WriteJSON(subscribe), ws.SetReadDeadline(time.Now().Add(patience))); err != nil {
 		t.Fatal(err)
 	}
-	read("subscribed")
-	return func() httpapi.Alert { t.Helper(); return read("alert") }
+	for range topics {
+		next("subscribed")
+	}
+	return next
 }
 
 // TestSilentDevice: a device that stops reporting opens one alert, and its next
@@ -81,10 +84,13 @@ func TestSilentDevice(t *testing.T) {
 	}))
 	t.Cleanup(srv.Close)
 	a.must(t, ada.Access, "PUT", "/groups/"+group.ID+"/alert-rules", map[string]any{"silent_s": 60, "grace_s": 0, "webhook_url": srv.URL}, nil)
-	next := a.alerts(t, ada.Access, group.ID)
+	next := a.events(t, ada.Access, "device:"+group.ID)
 	told := func(what, notification string, silent bool) httpapi.Alert {
 		t.Helper()
-		alert := next()
+		var alert httpapi.Alert
+		if err := json.Unmarshal(next("alert"), &alert); err != nil {
+			t.Fatal(err)
+		}
 		if alert.Type != devsync.AlertSilent || alert.DeviceID != "press" || (alert.RecoveredAt == nil) != silent {
 			t.Errorf("%s: %+v", what, alert)
 		}

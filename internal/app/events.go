@@ -1,6 +1,10 @@
 package app
 
 import (
+	"slices"
+
+	"github.com/firmlight/firmlight/internal/audit"
+	"github.com/firmlight/firmlight/internal/httpapi"
 	"github.com/firmlight/firmlight/internal/live"
 	"github.com/firmlight/firmlight/internal/notify"
 	"github.com/firmlight/firmlight/internal/tasks"
@@ -18,6 +22,19 @@ type taskEvents struct {
 func (e taskEvents) TaskChanged(t tasks.Task) {
 	e.Hub.TaskChanged(t)
 	e.notify.TaskChanged(t)
+}
+
+// aboutPeople are what entries of the audit log are about when a group's page shows
+// something else from then on.
+var aboutPeople = []string{"group", "user", "invitation", "invite_link"}
+
+// tellAudited tells open pages of what the audit log has: whoever changed it,
+// and on whichever server.
+func (a *App) tellAudited(e audit.Entry) {
+	a.live.Audited(httpapi.ShowAuditEntry(e))
+	if e.Outcome == audit.OK && e.Group != "" && slices.Contains(aboutPeople, e.TargetType) {
+		a.live.GroupChanged(e.Group)
+	}
 }
 
 // workerLost tells a worker's owner.

@@ -13,12 +13,15 @@ import (
 	"github.com/firmlight/firmlight/internal/background"
 )
 
-// Options is what a Service needs; everything is required.
+// Options is what a Service needs; everything is required unless said otherwise.
 type Options struct {
 	Store     Store
 	Retention time.Duration
 	Now       func() time.Time
 	Log       *slog.Logger
+	// Told, if set, hears of each entry once it is written, or could not be: what it
+	// tells of has happened either way. It must not block.
+	Told func(Entry)
 }
 
 // Service is the audit log of one server. It is safe for concurrent use.
@@ -72,6 +75,9 @@ func (s *Service) write(ctx context.Context, e Entry) {
 		s.failed.Add(1)
 		s.opt.Log.ErrorContext(ctx, "audit entry not written", "action", e.Action, "outcome", e.Outcome,
 			"user_id", e.Actor, "target", e.Target, "request_id", e.RequestID, "error", err)
+	}
+	if s.opt.Told != nil {
+		s.opt.Told(e)
 	}
 }
 

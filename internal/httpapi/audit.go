@@ -44,7 +44,8 @@ type AuditEntry struct {
 	LeftOut    int      `json:"left_out" doc:"So many refused attempts of the same actor or address in the minute before are not listed"`
 }
 
-func showAuditEntry(e audit.Entry) AuditEntry {
+// ShowAuditEntry returns an entry as JSON shows it.
+func ShowAuditEntry(e audit.Entry) AuditEntry {
 	out := AuditEntry{
 		ID: e.ID, At: Time{e.At()}, TokenKind: string(e.TokenKind), Action: e.Action, TargetType: e.TargetType, Target: e.Target,
 		Group: e.Group, Address: e.Address, Outcome: e.Outcome, Status: e.Status, RequestID: e.RequestID, LeftOut: e.LeftOut,
@@ -89,7 +90,7 @@ func (a *API) listAudit(ctx context.Context, in *listAuditRequest) (*auditList, 
 	if err != nil {
 		return nil, err
 	}
-	return &auditList{Body: listOf(rows, in.Limit, func(e audit.Entry) string { return e.ID }, showAuditEntry)}, nil
+	return &auditList{Body: listOf(rows, in.Limit, func(e audit.Entry) string { return e.ID }, ShowAuditEntry)}, nil
 }
 
 type exportAuditRequest struct {
@@ -113,7 +114,7 @@ func auditNDJSON(w io.Writer) func([]audit.Entry) error {
 	enc := json.NewEncoder(w)
 	return func(page []audit.Entry) error {
 		for _, e := range page {
-			if err := enc.Encode(showAuditEntry(e)); err != nil {
+			if err := enc.Encode(ShowAuditEntry(e)); err != nil {
 				return err
 			}
 		}

@@ -88,7 +88,7 @@ func TestAsyncAPITakesWhatIsSent(t *testing.T) {
 			read()
 		}
 	}
-	ask(TypeSubscribe, "group:"+group, "task:"+id, "group:"+denied)
+	ask(TypeSubscribe, "group:"+group, "device:"+group, "task:"+id, "group:"+denied)
 	half := 50.0
 	task := tasks.Task{ID: id, Group: group, Kind: "mean", Priority: tasks.Normal, Status: tasks.Running, Attempt: 1, Percent: &half, Message: "half"}
 	for _, event := range []struct {
@@ -101,7 +101,9 @@ func TestAsyncAPITakesWhatIsSent(t *testing.T) {
 		{func() { s.hub.WorkersChanged([]string{group}, []string{"mean"}) }, 1},
 		{func() { s.hub.TaskProgress(task) }, 2},
 		{func() { s.hub.TaskChanged(task) }, 2},
-		{s.hub.resync, 2},
+		{func() { s.hub.GroupChanged(group) }, 1},
+		{func() { s.hub.DevicesPending(group) }, 1},
+		{s.hub.resync, 3},
 	} {
 		event.happens()
 		for range event.reaches {
@@ -109,7 +111,7 @@ func TestAsyncAPITakesWhatIsSent(t *testing.T) {
 		}
 	}
 	ask(TypeUnsubscribe, "group:"+group)
-	for _, kind := range []Type{TypeSubscribed, TypeUnsubscribed, TypeError, TypeResync, TypeTask, TypeProgress, TypeLog, TypeWorker} {
+	for _, kind := range []Type{TypeSubscribed, TypeUnsubscribed, TypeError, TypeResync, TypeTask, TypeProgress, TypeLog, TypeWorker, TypeGroup, TypePending} {
 		if !seen[string(kind)] {
 			t.Errorf("no %s came", kind)
 		}

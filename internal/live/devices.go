@@ -9,7 +9,7 @@ import (
 	"github.com/firmlight/firmlight/internal/background"
 )
 
-// Devices sends a device to those who watch its group, soon after it reported. It
+// Devices sends a device to those who watch its group, soon after it reported or was changed. It
 // costs little for groups that nobody watches.
 type Devices struct {
 	hub  *Hub
@@ -31,12 +31,12 @@ const (
 )
 
 // NewDevices returns what sends device events on hub; show returns a device as
-// JSON shows it.
+// JSON shows it, nil for one that waits for approval.
 func NewDevices(hub *Hub, show func(ctx context.Context, group, id string) (any, error), log *slog.Logger) *Devices {
 	return &Devices{hub: hub, show: show, log: log, changed: make(map[deviceKey]struct{})}
 }
 
-// Changed notes devices of a group that have reported. It does not block.
+// Changed notes devices of a group that have reported or were changed. It does not block.
 func (d *Devices) Changed(group string, ids ...string) {
 	if !d.hub.wants(Topic{Device, group}) {
 		return
@@ -69,7 +69,9 @@ func (d *Devices) send(ctx context.Context) {
 			d.log.DebugContext(ctx, "no device for an event", "group_id", key.group, "error", err)
 			continue
 		}
-		if view != nil {
+		if view == nil {
+			d.hub.DevicesPending(key.group)
+		} else {
 			d.hub.DeviceChanged(key.group, key.id, view)
 		}
 	}

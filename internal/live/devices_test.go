@@ -34,6 +34,9 @@ func TestDevicesThatReportedAreShown(t *testing.T) {
 			t.Errorf("asked for %s, want %s", got, id)
 		}
 	}
+	if m := p.next(); m.Type != TypePending || m.Topic != group.String() {
+		t.Errorf("got %+v, want word of the pending one", m)
+	}
 	if m := p.next(); m.Type != TypeDevice || m.Topic != group.String() || string(m.Device) != `{"device_id":"printer"}` {
 		t.Errorf("got %+v, want the printer alone", m)
 	}

@@ -30,6 +30,9 @@ const (
 	TypeAlert        Type = "alert"
 	TypeStats        Type = "stats"
 	TypeNotification Type = "notification"
+	TypeGroup        Type = "group"
+	TypePending      Type = "pending"
+	TypeAudit        Type = "audit"
 )
 
 // Event is one thing that happened. Data is encoded once, whoever watches.

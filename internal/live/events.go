@@ -52,6 +52,29 @@ func (h *Hub) DeviceChanged(group, id string, device any) {
 	}
 }
 
+// DevicesPending tells the same watchers that a device which waits for approval
+// came or changed. Not all of them may see it: those who may read the list again.
+func (h *Hub) DevicesPending(group string) {
+	if h.wants(Topic{Device, group}) {
+		h.send(TypePending, "changed", []Topic{{Device, group}}, struct{}{})
+	}
+}
+
+// GroupChanged tells a group's watchers that it, its people, invitations or links
+// changed: what they see depends on who they are, so they read it again.
+func (h *Hub) GroupChanged(group string) {
+	if h.wants(Topic{Group, group}) {
+		h.send(TypeGroup, "changed", []Topic{{Group, group}}, struct{}{})
+	}
+}
+
+// Audited tells administrators of an entry of the audit log, which is its JSON view.
+func (h *Hub) Audited(entry any) {
+	if h.wants(Topic{Kind: Admin}) {
+		h.send(TypeAudit, "", []Topic{{Kind: Admin}}, entry)
+	}
+}
+
 // DeviceAlert tells the same watchers of an alert's opening or end; alert is its
 // JSON view.
 func (h *Hub) DeviceAlert(group, id string, alert any) {

@@ -47,7 +47,7 @@ func TestEventsAndOrdersReachOtherServers(t *testing.T) {
 	two := newSite(t, DefaultTiming, newRelay(t, url, "two", yes))
 	topic := Topic{Group, newID()}
 	p := two.open("user=u&token=k")
-	p.subscribe("me", topic.String())
+	p.subscribe("me", "admin", topic.String(), "device:"+topic.ID)
 	meet(t, one, p, "u")
 
 	task := tasks.Task{ID: newID(), Group: topic.ID, Title: "über <b>"}
@@ -55,6 +55,12 @@ func TestEventsAndOrdersReachOtherServers(t *testing.T) {
 	if m := p.until(TypeTask); m.Topic != topic.String() || m.Task.ID != task.ID || m.Task.Title != task.Title {
 		t.Errorf("got %+v, want the task of the other server", m)
 	}
+	one.hub.DevicesPending(topic.ID)
+	p.until(TypePending)
+	one.hub.GroupChanged(topic.ID)
+	p.until(TypeGroup)
+	one.hub.Audited(map[string]string{"action": "update-group"})
+	p.until(TypeAudit)
 	two.refuse(topic, fault.New(fault.NotFound, "not_found", "There is no such group."))
 	one.hub.Recheck("u")
 	if m := p.until(TypeUnsubscribed); m.Topic != topic.String() {

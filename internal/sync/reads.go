@@ -130,6 +130,9 @@ func (s *Service) Update(ctx context.Context, c auth.Caller, group, id string, c
 	if err := s.Store.UpdateDevice(ctx, d.Group, d.ID, change, s.Now()); err != nil {
 		return Device{}, err
 	}
+	if s.Changed != nil {
+		s.Changed(d.Group, d.ID)
+	}
 	return s.Store.Device(ctx, d.Group, d.ID)
 }
 

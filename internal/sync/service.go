@@ -26,7 +26,7 @@ type Options struct {
 	Roles      auth.Memberships
 	DeviceRate float64  // events a second that one device may report to this server; 0: no bound
 	Tellers    []Teller // in order; may be empty
-	// Changed, if set, is told which devices of a group have reported. It must not
+	// Changed, if set, is told which devices of a group have reported or were changed. It must not
 	// block.
 	Changed func(group string, devices ...string)
 	Now     func() time.Time

@@ -68,7 +68,10 @@ test("the overview, workers and queues are live; a paused queue waits", async ({
 });
 
 test("a user is found, disabled and enabled; others see no administration", async ({ page, browser }) => {
+  await page.goto(`${site.url}/admin/users`);
+  await expect(row(page, "Users", "ada")).toBeVisible();
   await site.register("bob");
+  await expect(row(page, "Users", "bob")).toContainText("May log in"); // live
   const context = await browser.newContext();
   await site.enter(context, "bob");
   const bob = await context.newPage();
@@ -76,7 +79,6 @@ test("a user is found, disabled and enabled; others see no administration", asyn
   await expect(bob.getByText("There is nothing here")).toBeVisible();
   await expect(bob.getByRole("link", { name: "Administration" })).toHaveCount(0);
 
-  await page.goto(`${site.url}/admin/users`);
   await expect(row(page, "Users", "ada").getByRole("button")).toHaveCount(0); // not oneself
   await page.getByLabel("Search").fill("bo");
   await expect(row(page, "Users", "ada")).toHaveCount(0);
@@ -108,13 +110,16 @@ test("the audit log: filters in the address, older entries, an export", async ({
   await expect(page).toHaveURL(/actor=/);
   await page.reload();
   await expect(rows).toHaveCount(50);
+  await site.call("PATCH", `/groups/${site.group}`, { description: "Seen at once" });
+  await page.getByRole("button", { name: "Show older ones" }).click();
+  await expect(rows).toHaveCount(61); // the newest came by itself
   const download = page.waitForEvent("download");
   await page.getByRole("button", { name: "Export CSV" }).click();
   expect(
     readFileSync(await (await download).path(), "utf8")
       .trim()
       .split("\n"),
-  ).toHaveLength(61);
+  ).toHaveLength(62);
   await page.getByRole("combobox", { name: "Outcome" }).fill("refused");
   await expect(page.getByText("No entry matches")).toBeVisible();
   await page.getByRole("button", { name: "Clear the filters" }).click();

@@ -1,5 +1,6 @@
 import { useThrottledCallback } from "@mantine/hooks";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useRef } from "react";
 import { useLive } from "../../live/live";
 import { api, ok, type Schema } from "../client";
 import { usePages } from "./pages";
@@ -35,6 +36,7 @@ export const adminKeys = {
   workers: ["admin", "workers"] as const,
   queues: ["admin", "queues"] as const,
   toEmpty: ["admin", "to empty"] as const,
+  audits: ["admin", "audit"] as const,
   audit: (filter: AuditFilter) => ["admin", "audit", filter] as const,
 };
 
@@ -97,15 +99,32 @@ export const queuesDiffer = (a: Overview | undefined, b: Overview): boolean =>
 
 const readEvery = 2000; // ms, as the server tells the overview
 
-/** Keeps what administrators see as it is: the overview comes, workers, queues and groups are read again. */
+/** Which lists show something else after what an entry of the audit log tells of. */
+export function listsAfter(e: AuditEntry): (readonly string[])[] {
+  const lists: (readonly string[])[] = [adminKeys.audits];
+  if (e.outcome !== "ok") return lists;
+  if (e.target_type === "user" || e.target_type === "group") lists.push(adminKeys.users, adminKeys.groups);
+  return lists;
+}
+
+/** Keeps what administrators see as it is: the overview comes, the lists are read again where it or the audit log says so. */
 export function useLiveAdmin(): void {
   const queries = useQueryClient();
   const read = (key: readonly unknown[]) => void queries.invalidateQueries({ queryKey: key });
+  const changed = useRef(new Set<readonly string[]>());
+  const readChanged = useThrottledCallback(() => {
+    for (const key of changed.current) read(key);
+    changed.current.clear();
+  }, readEvery);
   const workers = useThrottledCallback(() => read(adminKeys.workers), readEvery);
   useLive(
     "admin",
     (event) => {
       if (event.type === "worker") workers();
+      if (event.type === "audit") {
+        for (const key of listsAfter(event.audit as AuditEntry)) changed.current.add(key);
+        readChanged();
+      }
       if (event.type !== "stats") return;
       const now = event.stats as Overview;
       const before = queries.getQueryData<Overview>(adminKeys.overview);
@@ -115,7 +134,6 @@ export function useLiveAdmin(): void {
         read(adminKeys.groups);
         workers();
       }
-      if (before?.users !== now.users) read(adminKeys.users);
     },
     adminKeys.all,
   );

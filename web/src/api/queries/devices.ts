@@ -210,10 +210,19 @@ export function useLiveDevices(group: string): void {
     () => void queries.invalidateQueries({ queryKey: deviceKeys.derived(group) }),
     readEvery,
   );
+  const readPending = useThrottledCallback(
+    () =>
+      void queries.invalidateQueries({
+        queryKey: deviceKeys.lists(group),
+        predicate: ({ queryKey }) => (queryKey[3] as DeviceFilter).state === "pending",
+      }),
+    readEvery,
+  );
   useLive(
     `device:${group}`,
     (event) => {
       if (event.type === "unsubscribed") void queries.invalidateQueries({ queryKey: groupKeys.all });
+      if (event.type === "pending") readPending();
       if (event.type === "alert") takeAlert(queries, group, event.alert as Alert);
       if (event.type !== "device") return;
       const d = event.device as Device;

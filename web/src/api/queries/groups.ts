@@ -26,6 +26,9 @@ export const groupKeys = {
   detail: (id: string) => ["groups", "one", id, "group"] as const,
   members: (id: string) => ["groups", "one", id, "members"] as const,
   workers: (id: string) => ["groups", "one", id, "workers"] as const,
+  /** The group itself, and what is read of its people. */
+  people: (id: string) =>
+    ["group", "members", "invitations", "links"].map((what) => ["groups", "one", id, what] as const),
   stats: (id: string, window: Window) => ["groups", "one", id, "stats", window] as const,
   invitations: (id: string) => ["groups", "one", id, "invitations"] as const,
   links: (id: string) => ["groups", "one", id, "links"] as const,
@@ -96,7 +99,7 @@ export const useInvitations = () =>
   });
 
 /**
- * Keeps what is shown of a group as it is: workers are read again when they change,
+ * Keeps what is shown of a group as it is: it, its people and workers are read again when they change,
  * the statistics of the last 24 hours come as they are, the other windows are read again then.
  */
 export function useLiveGroup(id: string | null): void {
@@ -106,6 +109,9 @@ export function useLiveGroup(id: string | null): void {
     (event) => {
       if (id === null) return;
       if (event.type === "worker") void queries.invalidateQueries({ queryKey: groupKeys.workers(id) });
+      if (event.type === "group")
+        for (const queryKey of [groupKeys.list, ...groupKeys.people(id)])
+          void queries.invalidateQueries({ queryKey });
       if (event.type === "unsubscribed") void queries.invalidateQueries({ queryKey: groupKeys.all });
       if (event.type !== "stats") return;
       queries.setQueryData(groupKeys.stats(id, "24h"), event.stats as Stats);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { type Overview, queuesDiffer } from "../../api/queries/admin";
+import { type AuditEntry, listsAfter, type Overview, queuesDiffer } from "../../api/queries/admin";
 import { auditFilter } from "./Audit";
 
 const at = "2026-01-01T00:00:00.000Z";
@@ -7,6 +7,15 @@ const at = "2026-01-01T00:00:00.000Z";
 it("reads the audit log's filter from the address", () => {
   const params = new URLSearchParams({ actor: "ada", outcome: "refused", from: at, to: "soon", other: "x" });
   expect(auditFilter(params)).toEqual({ actor: "ada", outcome: "refused", from: at });
+});
+
+it("reads again what an entry of the audit log changed", () => {
+  const entry = { action: "update-user", target_type: "user", outcome: "ok" } as AuditEntry;
+  const of = (e: Partial<AuditEntry>) => listsAfter({ ...entry, ...e }).map((key) => key[1]);
+  expect(of({})).toEqual(["audit", "users", "groups"]);
+  expect(of({ target_type: "group" })).toEqual(["audit", "users", "groups"]);
+  expect(of({ target_type: "token" })).toEqual(["audit"]);
+  expect(of({ outcome: "bad_credentials" })).toEqual(["audit"]);
 });
 
 it("reads the queues again when something waits or is paused, not for a sign of life", () => {
