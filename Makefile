@@ -173,6 +173,10 @@ bench-ingest: ## sync events beside the peers of bench/peers (P1, P2)
 bench-tasks: ## tasks beside BullMQ and socket.io (P3, P4)
 	go run ./bench -only P3,P4
 
+.PHONY: bench-queues
+bench-queues: ## BullMQ, Asynq, River and Celery alone, with a job that does nothing
+	go run ./bench -only Q
+
 ##@ Work
 
 .PHONY: setup

@@ -116,14 +116,9 @@ func (l *loader) round(ctx context.Context, t *target, q load) (loadResult, erro
 		return loadResult{}, err
 	}
 	before := kit.CPU(t.process.PID())
-	cmd := exec.CommandContext(ctx, "node", filepath.Join(peersDir, "load.js"), string(arg))
-	out, err := cmd.Output()
+	out, err := printed(exec.CommandContext(ctx, "node", filepath.Join(peersDir, "load.js"), string(arg)))
 	if err != nil {
-		var failed *exec.ExitError
-		if errors.As(err, &failed) {
-			err = fmt.Errorf("%w: %s", err, failed.Stderr)
-		}
-		return loadResult{}, fmt.Errorf("load.js: %w", err)
+		return loadResult{}, err
 	}
 	r := loadResult{events: max(1, q.Batch), server: kit.CPU(t.process.PID()) - before}
 	if err := json.Unmarshal(out, &r); err != nil {

@@ -88,6 +88,7 @@ var figures = []figure{
 	{"P6", "a backlog of 1,000,000 tasks", (*bench).backlog},
 	{"P8", "failover", (*bench).failover},
 	{"P9", "embedded: start, size, speed", (*bench).embedded},
+	{"Q", "queues alone", (*bench).queuesAlone},
 }
 
 // bench is one run.

@@ -63,6 +63,20 @@ func command(ctx context.Context, args ...string) error {
 	return nil
 }
 
+// printed runs a program and returns what it printed; the error has what it
+// complained about.
+func printed(cmd *exec.Cmd) ([]byte, error) {
+	out, err := cmd.Output()
+	if err != nil {
+		var failed *exec.ExitError
+		if errors.As(err, &failed) {
+			err = fmt.Errorf("%w: %s", err, failed.Stderr)
+		}
+		return nil, fmt.Errorf("%s: %w", strings.Join(cmd.Args[:min(2, len(cmd.Args))], " "), err)
+	}
+	return out, nil
+}
+
 // startPeer runs a peer; whoever gets a target without an error stops it.
 func (b *bench) startPeer(ctx context.Context, p peer) (*target, error) {
 	t := &target{peer: p}
