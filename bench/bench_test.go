@@ -275,3 +275,11 @@ func TestPost(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestWatchRows(t *testing.T) {
+	one := func(steps float64) []watchResult { return []watchResult{{steps: steps, p50: 1, p99: 2}} }
+	rows := watchRows([]string{"a", "b", "c"}, [3][]watchResult{one(5000), one(4800), one(4000)})
+	if len(rows) != 11 || rows[9].Median != 0.96 || rows[9].Met != "yes" || rows[10].Median != 0.8 || rows[10].Met != "no" {
+		t.Errorf("rows are %+v", rows)
+	}
+}

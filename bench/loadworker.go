@@ -30,37 +30,49 @@ type loadWorker struct {
 
 // connectWorker opens a socket that takes one kind; close ends it.
 func (r *rig) connectWorker(ctx context.Context, name, kind string, slots int, t *tally, assigned func(string, time.Time)) (*loadWorker, error) {
-	d := websocket.Dialer{Subprotocols: []string{protocol.Subprotocol}, ReadBufferSize: 64 << 10, HandshakeTimeout: 10 * time.Second}
-	ws, resp, err := d.DialContext(ctx, "ws"+strings.TrimPrefix(r.URL, "http")+protocol.Path,
-		http.Header{"Authorization": {"Bearer " + r.workerToken}})
+	w := &loadWorker{tally: t, assigned: assigned}
+	hello := protocol.Hello{Name: name, Kinds: []string{kind}, Slots: slots, SDK: "firmlight-bench"}
+	return w, w.connect(ctx, r.URL, r.workerToken, hello, 64<<10)
+}
+
+// connect opens the socket and begins to answer; buffer is how many bytes it
+// reads at once.
+func (w *loadWorker) connect(ctx context.Context, url, token string, hello protocol.Hello, buffer int) error {
+	d := websocket.Dialer{Subprotocols: []string{protocol.Subprotocol}, ReadBufferSize: buffer, WriteBufferSize: buffer, HandshakeTimeout: 10 * time.Second}
+	ws, resp, err := d.DialContext(ctx, "ws"+strings.TrimPrefix(url, "http")+protocol.Path,
+		http.Header{"Authorization": {"Bearer " + token}})
 	if err != nil {
 		if resp != nil {
 			_ = resp.Body.Close()
-			return nil, fmt.Errorf("worker socket: %s: %w", resp.Status, err)
+			return fmt.Errorf("worker socket: %s: %w", resp.Status, err)
 		}
-		return nil, fmt.Errorf("worker socket: %w", err)
+		return fmt.Errorf("worker socket: %w", err)
 	}
-	w := &loadWorker{ws: ws, tally: t, assigned: assigned}
-	hello := protocol.Encode(protocol.Hello{Name: name, Kinds: []string{kind}, Slots: slots, SDK: "firmlight-bench"})
-	if err := ws.WriteMessage(websocket.TextMessage, hello); err != nil {
-		ws.Close()
-		return nil, err
+	w.ws = ws
+	if err := w.greet(hello); err != nil {
+		_ = ws.Close()
+		return err
 	}
-	_ = ws.SetReadDeadline(time.Now().Add(10 * time.Second))
-	_, frame, err := ws.ReadMessage()
+	w.ended.Go(w.serve)
+	return nil
+}
+
+// greet says hello and reads the welcome.
+func (w *loadWorker) greet(hello protocol.Hello) error {
+	if err := w.ws.WriteMessage(websocket.TextMessage, protocol.Encode(hello)); err != nil {
+		return err
+	}
+	_ = w.ws.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_, frame, err := w.ws.ReadMessage()
 	if err != nil {
-		ws.Close()
-		return nil, fmt.Errorf("no welcome: %w", err)
+		return fmt.Errorf("no welcome: %w", err)
 	}
 	var welcome protocol.Welcome
 	if err := json.Unmarshal(frame, &welcome); err != nil || welcome.Type != protocol.TypeWelcome {
-		ws.Close()
-		return nil, fmt.Errorf("not a welcome: %s", frame)
+		return fmt.Errorf("not a welcome: %s", frame)
 	}
-	_ = ws.SetReadDeadline(time.Time{})
 	w.graceMS = welcome.GraceMS
-	w.ended.Go(w.serve)
-	return w, nil
+	return w.ws.SetReadDeadline(time.Time{})
 }
 
 // close leaves cleanly, with 1000.

@@ -86,8 +86,10 @@ var figures = []figure{
 	{"P4", "tasks, one per request", (*bench).singles},
 	{"P5", "idle dispatch", (*bench).idle},
 	{"P6", "a backlog of 1,000,000 tasks", (*bench).backlog},
+	{"P7", "10,000 idle workers", (*bench).idleWorkers},
 	{"P8", "failover", (*bench).failover},
 	{"P9", "embedded: start, size, speed", (*bench).embedded},
+	{"P10", "1,000 live watchers", (*bench).watchers},
 	{"Q", "queues alone", (*bench).queuesAlone},
 }
 
