@@ -53,17 +53,18 @@ func (e *Closed) Unwrap() error { return e.Err }
 // Limits of a socket. CloseWait < WriteWait: a worker that takes nothing for so
 // long that a write fails has no use for a close frame either.
 const (
-	WriteWait  = 10 * time.Second // for one frame to leave
-	CloseWait  = 2 * time.Second  // for the answer to our close frame
-	bufferSize = 4 << 10          // of reads, per socket; of writes, from a pool
-	maxDrain   = 16 << 20         // bytes read and thrown away after a close
-	maxReason  = 123              // bytes in a close frame
+	WriteWait   = 10 * time.Second // for one frame to leave
+	CloseWait   = 2 * time.Second  // for the answer to our close frame
+	readBuffer  = 1 << 10          // of each socket: most of what an idle one has (P7); longer frames go past it
+	writeBuffer = 4 << 10          // from a pool
+	maxDrain    = 16 << 20         // bytes read and thrown away after a close
+	maxReason   = 123              // bytes in a close frame
 )
 
 var upgrader = websocket.Upgrader{
 	HandshakeTimeout: WriteWait,
-	ReadBufferSize:   bufferSize,
-	WriteBufferSize:  bufferSize,
+	ReadBufferSize:   readBuffer,
+	WriteBufferSize:  writeBuffer,
 	WriteBufferPool:  &sync.Pool{},
 	Subprotocols:     []string{protocol.Subprotocol},
 	// Workers are no browsers and show a token, not a cookie: an origin says nothing.
