@@ -69,6 +69,7 @@ test: ## everything that has to pass, cheapest first, stopping at the first fail
 	@scripts/step web $(MAKE) test-web
 	@scripts/step 'browser tests' $(MAKE) test-browser
 	@scripts/step 'unit and integration tests' $(MAKE) test-unit
+	@scripts/step allocations $(MAKE) guard
 	@scripts/step 'Python SDK' $(MAKE) test-python
 	@scripts/step 'end-to-end tests' $(MAKE) test-e2e
 	@scripts/step 'size of the server' $(MAKE) check-size
@@ -150,6 +151,10 @@ check-size: bin/server ## is the server small enough (P9)?
 	@size=$$(stat -c %s bin/server); [ $$size -le 40000000 ] || \
 		{ echo "bin/server has $$size bytes, 40000000 are allowed: docs/decisions/007-size.md"; exit 1; }
 
+.PHONY: guard
+guard: ## do the hot functions allocate more than at the last release? Times are only shown
+	go run ./bench/guard
+
 .PHONY: links
 links: $(NODE) ## do the relative links and anchors in all pages exist? (offline)
 	@$(MARKDOWN) | xargs tools/node_modules/.bin/remark --rc-path tools/package.json --no-stdout --frail --quiet
@@ -178,6 +183,10 @@ bench-queues: ## BullMQ, Asynq, River and Celery alone, with a job that does not
 	go run ./bench -only Q
 
 ##@ Work
+
+.PHONY: guard-baseline
+guard-baseline: ## write bench/guard/baseline.txt, at a release, on a quiet machine
+	go run ./bench/guard -update
 
 .PHONY: setup
 setup: ## install what the tests need: Debian packages, the linter, the link check, a MongoDB
