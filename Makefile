@@ -182,6 +182,10 @@ bench-tasks: ## tasks beside BullMQ and socket.io (P3, P4)
 bench-queues: ## BullMQ, Asynq, River and Celery alone, with a job that does nothing
 	go run ./bench -only Q
 
+.PHONY: bench-growth
+bench-growth: ## curves over backlog, workers, watchers, payload and devices: docs/images/growth-*.svg
+	go run ./bench -only growth -out bench/results/growth -images docs/images
+
 ##@ Work
 
 .PHONY: guard-baseline

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,12 @@ func TestParse(t *testing.T) {
 	o, err := parse([]string{"-only", "P5,P9", "-short"}, &bytes.Buffer{})
 	if err != nil || strings.Join(o.only, " ") != "P5 P9" || o.rounds != 2 {
 		t.Errorf("got %+v, %v", o, err)
+	}
+	if o, err := parse(nil, &bytes.Buffer{}); err != nil || !slices.Contains(o.only, "P1") || slices.Contains(o.only, "backlog") {
+		t.Errorf("without -only: %v, %v", o.only, err)
+	}
+	if o, err := parse([]string{"-only", "growth"}, &bytes.Buffer{}); err != nil || slices.Contains(o.only, "P1") || !slices.Contains(o.only, "backlog") {
+		t.Errorf("growth: %v, %v", o.only, err)
 	}
 	if _, err := parse([]string{"-only", "P99"}, &bytes.Buffer{}); err == nil {
 		t.Error("a figure that does not exist was taken")

@@ -43,8 +43,10 @@ type load struct {
 	URL         string  `json:"url"`
 	Token       string  `json:"token,omitempty"`
 	Connections int     `json:"connections"`
-	Batch       int     `json:"batch"` // events of a request; 0: one, not in an array
-	From        int64   `json:"from"`  // Unix milliseconds of the first event: no two rounds send the same
+	Batch       int     `json:"batch"`              // events of a request; 0: one, not in an array
+	Devices     int     `json:"devices,omitempty"`  // that report in turn; 0: 1,000
+	Interval    int     `json:"interval,omitempty"` // ms between two events of a device; 0: 10,000
+	From        int64   `json:"from"`               // Unix milliseconds of the first event: no two rounds send the same
 	Warmup      float64 `json:"warmup"`
 	Seconds     float64 `json:"seconds"`
 }
@@ -56,6 +58,7 @@ type loadResult struct {
 	Errors  int            `json:"errors"` // and timeouts
 	Seconds float64        `json:"seconds"`
 	Mean    float64        `json:"mean_ms"`
+	P50     float64        `json:"p50_ms"`
 	P99     float64        `json:"p99_ms"`
 	CPU     float64        `json:"cpu_us"` // of the load generator
 	server  time.Duration  // CPU

@@ -3,6 +3,7 @@
 //
 //	go run ./bench                    all of them, about ten minutes
 //	go run ./bench -only P5,P9        some
+//	go run ./bench -only growth       the growth curves
 //	go run ./bench -short             smaller and fewer rounds, to see that it works
 //	go run ./bench -profile prof      with CPU profiles of the server in P1 to P4 and P9
 package main
@@ -32,17 +33,19 @@ func main() {
 	}
 }
 
-// figureTimeout bounds one figure, all its rounds included.
+// figureTimeout bounds one figure, all its rounds included; a curve has three times
+// as long.
 const figureTimeout = 10 * time.Minute
 
 // options are the command line's.
 type options struct {
-	only    []string // ids; empty: all
+	only    []string // ids
 	rounds  int
 	short   bool
 	profile string // folder of the profiles; empty: none
 	out     string // folder of the results
 	doc     string // page whose table is replaced; empty: none
+	images  string // folder of the growth curves; empty: out
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -50,16 +53,22 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var only string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	f.StringVar(&only, "only", "", "comma-separated `ids` of figures, such as P5,P9 (default all)")
+	f.StringVar(&only, "only", "", "comma-separated `ids` of figures, such as P5,P9; growth: the curves (default all but these)")
 	f.IntVar(&o.rounds, "rounds", 0, "rounds of each figure (default 5, with -short 2)")
 	f.BoolVar(&o.short, "short", false, "smaller rounds: shows that it works, not how fast it is")
 	f.StringVar(&o.profile, "profile", "", "`folder` for CPU profiles of the server during P1 to P4 and P9")
 	f.StringVar(&o.out, "out", "bench/results", "`folder` for latest.md and latest.json")
 	f.StringVar(&o.doc, "doc", "", "Markdown `page` whose table, between two marks, is replaced by this run's")
+	f.StringVar(&o.images, "images", "", "`folder` for the growth curves (default that of -out)")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	if only != "" {
+	for _, g := range figures {
+		if only == "" && !g.extra || only == "growth" && g.extra {
+			o.only = append(o.only, g.id)
+		}
+	}
+	if len(o.only) == 0 {
 		o.only = strings.Split(only, ",")
 	}
 	for _, id := range o.only {
@@ -77,20 +86,26 @@ func parse(args []string, stderr io.Writer) (options, error) {
 type figure struct {
 	id, name string
 	measure  func(*bench, context.Context) ([]row, error)
+	extra    bool // only where it is asked for: a growth curve
 }
 
 var figures = []figure{
-	{"P1", "sync events, one per request, beside the peers", (*bench).events},
-	{"P2", "sync events, batches", (*bench).eventBatches},
-	{"P3", "tasks, 1,000 per request", (*bench).batches},
-	{"P4", "tasks, one per request", (*bench).singles},
-	{"P5", "idle dispatch", (*bench).idle},
-	{"P6", "a backlog of 1,000,000 tasks", (*bench).backlog},
-	{"P7", "10,000 idle workers", (*bench).idleWorkers},
-	{"P8", "failover", (*bench).failover},
-	{"P9", "embedded: start, size, speed", (*bench).embedded},
-	{"P10", "1,000 live watchers", (*bench).watchers},
-	{"Q", "queues alone", (*bench).queuesAlone},
+	{"P1", "sync events, one per request, beside the peers", (*bench).events, false},
+	{"P2", "sync events, batches", (*bench).eventBatches, false},
+	{"P3", "tasks, 1,000 per request", (*bench).batches, false},
+	{"P4", "tasks, one per request", (*bench).singles, false},
+	{"P5", "idle dispatch", (*bench).idle, false},
+	{"P6", "a backlog of 1,000,000 tasks", (*bench).backlog, false},
+	{"P7", "10,000 idle workers", (*bench).idleWorkers, false},
+	{"P8", "failover", (*bench).failover, false},
+	{"P9", "embedded: start, size, speed", (*bench).embedded, false},
+	{"P10", "1,000 live watchers", (*bench).watchers, false},
+	{"Q", "queues alone", (*bench).queuesAlone, false},
+	{"backlog", "growth over the backlog", (*bench).overBacklog, true},
+	{"workers", "growth over the workers", (*bench).overWorkers, true},
+	{"watchers", "growth over the watchers", (*bench).overWatchers, true},
+	{"payload", "growth over the payload", (*bench).overPayload, true},
+	{"devices", "growth over the devices", (*bench).overDevices, true},
 }
 
 // bench is one run.
@@ -128,11 +143,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 func (b *bench) measureAll(ctx context.Context, rep *report) error {
 	var failed error
 	for _, f := range figures {
-		if len(b.only) > 0 && !slices.Contains(b.only, f.id) {
+		if !slices.Contains(b.only, f.id) {
 			continue
 		}
 		b.say("%s %s", f.id, f.name)
-		limited, cancel := context.WithTimeout(ctx, figureTimeout)
+		limited, cancel := context.WithTimeout(ctx, pick(f.extra, 3*figureTimeout, figureTimeout))
 		rows, err := f.measure(b, limited)
 		cancel()
 		rep.Rows = append(rep.Rows, rows...)

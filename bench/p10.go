@@ -30,7 +30,7 @@ const (
 // watchers is P10: tasks at a fixed rate, spread over the groups, with nobody
 // watching, with everybody, and with every tenth watcher not reading.
 func (b *bench) watchers(ctx context.Context) ([]row, error) {
-	s, err := b.startArena(ctx)
+	s, err := b.startArena(ctx, realRedis)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (b *bench) watchers(ctx context.Context) ([]row, error) {
 	scenes := []string{"nobody watches", "all watch", fmt.Sprintf("one of %d does not read", deafEach)}
 	for i := range b.rounds {
 		for k, scene := range scenes {
-			got, err := s.scene(ctx, pick(b.short, watchRound/5, watchRound), k > 0, k > 1)
+			got, err := s.scene(ctx, pick(b.short, watchRound/5, watchRound), pick(k > 0, watchedGroups*watchUsers, 0), k > 1)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", scene, err)
 			}
@@ -88,8 +88,8 @@ type arena struct {
 	frames  atomic.Int64
 }
 
-func (b *bench) startArena(ctx context.Context) (*arena, error) {
-	r, err := b.start(ctx, realRedis)
+func (b *bench) startArena(ctx context.Context, on backend) (*arena, error) {
+	r, err := b.start(ctx, on)
 	if err != nil {
 		return nil, err
 	}
@@ -159,8 +159,8 @@ type watchResult struct {
 	core          float64 // % of one, that the server used
 }
 
-// scene is a round with watchers.
-func (s *arena) scene(ctx context.Context, length time.Duration, watched, someDeaf bool) (watchResult, error) {
+// scene is a round with so many watchers, at most one for each person and group.
+func (s *arena) scene(ctx context.Context, length time.Duration, watchers int, someDeaf bool) (watchResult, error) {
 	var sockets []*websocket.Conn
 	var reading sync.WaitGroup
 	defer func() {
@@ -169,7 +169,7 @@ func (s *arena) scene(ctx context.Context, length time.Duration, watched, someDe
 		}
 		reading.Wait()
 	}()
-	for i := 0; watched && i < watchedGroups*watchUsers; i++ {
+	for i := range watchers {
 		ws, err := s.watch(ctx, s.tokens[i/watchedGroups], s.groups[i%watchedGroups])
 		if err != nil {
 			return watchResult{}, fmt.Errorf("watcher %d: %w", i, err)

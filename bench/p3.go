@@ -169,8 +169,15 @@ func (c *conn) submitBatch(ctx context.Context, request []byte, check func(answe
 	}
 }
 
-// checkBatch wants every entry accepted.
-func checkBatch(a answer) error {
+// checkBatch wants every entry of a batch accepted.
+func checkBatch(a answer) error { return checkEntries(batchSize)(a) }
+
+func checkEntries(n int) func(answer) error {
+	return func(a answer) error { return a.accepted(n) }
+}
+
+// accepted returns an error unless all of n tasks were.
+func (a answer) accepted(n int) error {
 	if a.status != http.StatusMultiStatus {
 		return fmt.Errorf("submit: status %d: %.300s", a.status, a.body)
 	}
@@ -185,8 +192,8 @@ func checkBatch(a answer) error {
 			return fmt.Errorf("submit: an entry has status %d: %.300s", item.Status, a.body)
 		}
 	}
-	if len(got.Results) != batchSize {
-		return fmt.Errorf("submit: %d answers for %d tasks", len(got.Results), batchSize)
+	if len(got.Results) != n {
+		return fmt.Errorf("submit: %d answers for %d tasks", len(got.Results), n)
 	}
 	return nil
 }

@@ -65,6 +65,7 @@ type idler struct {
 	conn    *conn
 	tally   *tally
 	assigns chan assignment
+	task    string // that is submitted
 }
 
 type assignment struct {
@@ -73,7 +74,7 @@ type assignment struct {
 }
 
 func (r *rig) idler(ctx context.Context) (*idler, func(), error) {
-	i := &idler{rig: r, tally: &tally{}, assigns: make(chan assignment, 16)}
+	i := &idler{rig: r, tally: &tally{}, assigns: make(chan assignment, 16), task: loadTask}
 	i.tally.start()
 	w, err := r.connectWorker(ctx, "idle", loadKind, 4, i.tally, func(task string, at time.Time) {
 		i.assigns <- assignment{task, at}
@@ -92,7 +93,7 @@ func (r *rig) idler(ctx context.Context) (*idler, func(), error) {
 // times to assign in milliseconds: after the answer was read (0 where assign
 // came first), and from the start of the request.
 func (i *idler) submit(ctx context.Context, n int) (after, whole []float64, err error) {
-	request := i.request("/groups/"+i.group+"/tasks", loadTask)
+	request := i.request("/groups/"+i.group+"/tasks", i.task)
 	i.tally.start()
 	for k := range n {
 		began := time.Now()

@@ -11,7 +11,7 @@ import (
 const (
 	// smallBacklog is what all slots take at once, and one to two batches that wait.
 	smallBacklog = loadSockets*loadSlots + 2*batchSize - loadSockets*loadSlots%batchSize
-	steadyFor    = 10 * time.Second // one round
+	steadyFor    = 10 * time.Second // one round; a fifth of it in a short run
 	pageLoads    = 500              // of each kind
 )
 
@@ -126,7 +126,7 @@ func (b *bench) steadyRounds(ctx context.Context, r *rig, t *tally, have, backlo
 	for i := range b.rounds + 1 { // the first one is the warm-up
 		began := time.Now()
 		before, _ := t.doneSoFar()
-		for time.Since(began) < steadyFor {
+		for time.Since(began) < pick(b.short, steadyFor/5, steadyFor) {
 			if done, _ := t.doneSoFar(); done-submitted < batchSize {
 				if !pause(ctx, 2*time.Millisecond) {
 					return nil, ctx.Err()

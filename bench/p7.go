@@ -98,8 +98,9 @@ func (r *rig) memoryParts(ctx context.Context) (text string, err error) {
 // swarm is many idle worker sockets, of as many tokens as the server wants.
 type swarm struct {
 	*rig
-	tally  *tally
-	tokens []string
+	tally    *tally
+	assigned func(task string, at time.Time) // may be nil
+	tokens   []string
 
 	mu      sync.Mutex // guards sockets
 	sockets []*loadWorker
@@ -134,7 +135,7 @@ func (s *swarm) grow(ctx context.Context, n int) error {
 
 func (s *swarm) connectEach(ctx context.Context, todo <-chan int) error {
 	for i := range todo {
-		w := &loadWorker{tally: s.tally}
+		w := &loadWorker{tally: s.tally, assigned: s.assigned}
 		hello := protocol.Hello{Name: fmt.Sprintf("idle-%d", i), Kinds: []string{loadKind}, Slots: 1, SDK: "firmlight-bench"}
 		if err := w.connect(ctx, s.URL, s.tokens[i/idlePerToken], hello, idleBuffer); err != nil {
 			return fmt.Errorf("worker %d: %w", i, err)

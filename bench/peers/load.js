@@ -8,8 +8,6 @@
 // batch 0: one event a request, else so many in an array. It prints one JSON line.
 import autocannon from 'autocannon';
 
-const devices = 1000;
-const interval = 10_000; // ms between two events of a device
 const event =
   '{"device_id":"device-000000","timestamp":"2026-01-01T00:00:00.000Z","total_files_synced":12,"total_errors":0,"internet_speed":10.5}';
 const at = {
@@ -20,6 +18,8 @@ const at = {
 };
 
 const options = JSON.parse(process.argv[2]);
+const devices = options.devices ?? 1000;
+const interval = options.interval ?? 10_000; // ms between two events of a device
 
 /** A connection's own devices, and the events they have not sent yet. */
 class Reporter {
@@ -90,6 +90,7 @@ console.log(
     errors: result.errors + result.timeouts + (warm.errors ?? 0) + (warm.timeouts ?? 0),
     seconds: result.duration,
     mean_ms: result.latency.mean,
+    p50_ms: result.latency.p50,
     p99_ms: result.latency.p99,
     cpu_us: used.user + used.system,
   }),
