@@ -80,7 +80,7 @@ const deleteAudit = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE i
 // DeleteEntries implements audit.Store.
 func (db *DB) DeleteEntries(ctx context.Context, t time.Time, limit int) (int, error) {
 	var n int64
-	err := db.submit(ctx, limit, true, func(tx *writeTx) (err error) {
+	err := db.submit(ctx, limit, bySQLite, func(tx *writeTx) (err error) {
 		n, err = tx.exec(deleteAudit, audit.Since(t), limit)
 		return err
 	})

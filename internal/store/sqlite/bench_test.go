@@ -35,7 +35,7 @@ func BenchmarkLife(b *testing.B) {
 				return
 			}
 			o := tasks.Owner{Server: "s", Session: session, Epoch: 1, Worker: session, WorkerName: "w", User: "u"}
-			run, ok, err := db.Apply(ctx, tasks.Claim(t.ID, 0, o, time.Minute, time.Now().Add(time.Second)))
+			run, _, ok, err := db.Claim(ctx, tasks.Claim(t.ID, 0, o, time.Minute, time.Now().Add(time.Second)))
 			if err != nil || !ok {
 				b.Error(ok, err)
 				return

@@ -160,12 +160,12 @@ func schema(db *sql.DB) (*goose.Provider, error) {
 	return goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
 }
 
-// dsn names the database with what every connection to it sets. A commit is on
-// the disk when it returns (synchronous FULL). The log is copied into the database
+// dsn names the database with what every connection to it sets. A commit is in the
+// log when it returns; the writer brings that to the disk. The log is copied into the database
 // at 64 MB: most of its pages change with every batch of events, and are copied once.
 func dsn(file string, pragmas ...string) string {
 	q := url.Values{"_pragma": append([]string{
-		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(0)",
+		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(0)",
 		"temp_store(MEMORY)", "cache_size(-32768)", "wal_autocheckpoint(16000)", "journal_size_limit(67108864)",
 	}, pragmas...)}
 	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: file}).EscapedPath(), RawQuery: q.Encode()}

@@ -11,7 +11,12 @@ import (
 const insertHistory = `INSERT INTO task_history (task, n, at, event, attempt, worker, session, detail)
 SELECT ?1, coalesce(max(n), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7 FROM task_history WHERE task = ?1`
 
-func (tx *writeTx) addHistory(seq int64, entries []tasks.Entry) error {
+// addHistory appends to a task's timeline; sql.ErrNoRows where there is no such task.
+func (tx *writeTx) addHistory(task string, entries []tasks.Entry) error {
+	var seq int64
+	if err := tx.row("SELECT seq FROM tasks WHERE id = ?", []any{task}, (*int64Col)(&seq)); err != nil {
+		return err
+	}
 	for _, e := range entries {
 		err := tx.exec1(insertHistory, seq, ms(e.At), string(e.Event), e.Attempt, e.Worker, e.Session, e.Detail)
 		if err != nil {
@@ -23,13 +28,7 @@ func (tx *writeTx) addHistory(seq int64, entries []tasks.Entry) error {
 
 // AddHistory implements tasks.Payloads. ErrNotFound for an unknown id.
 func (db *DB) AddHistory(ctx context.Context, id string, e tasks.Entry) error {
-	err := db.write(ctx, func(tx *writeTx) error {
-		var seq int64
-		if err := tx.row("SELECT seq FROM tasks WHERE id = ?", []any{id}, (*int64Col)(&seq)); err != nil {
-			return err
-		}
-		return tx.addHistory(seq, []tasks.Entry{e})
-	})
+	err := db.submit(ctx, 1, withAll, func(tx *writeTx) error { return tx.addHistory(id, []tasks.Entry{e}) })
 	if errors.Is(err, sql.ErrNoRows) {
 		return tasks.ErrNotFound
 	}

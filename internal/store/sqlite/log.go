@@ -17,7 +17,7 @@ type logState struct {
 // over all its attempts; the numbers are written into lines when it returns true.
 func (db *DB) AppendLog(ctx context.Context, id string, attempt int, session string, lines []tasks.LogLine) (bool, error) {
 	var first int64
-	err := db.submit(ctx, 1+len(lines)/2, false, func(tx *writeTx) error {
+	err := db.submit(ctx, 1+len(lines)/2, bySavepoint, func(tx *writeTx) error {
 		var l logState
 		if err := tx.row("SELECT seq "+ownedRow, []any{id, attempt, session}, (*int64Col)(&l.task)); err != nil {
 			return err

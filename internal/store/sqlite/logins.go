@@ -139,7 +139,7 @@ func (db *DB) Revoked(ctx context.Context, since time.Time) ([]auth.Revocation, 
 
 // Touch implements auth.SessionStore.
 func (db *DB) Touch(ctx context.Context, now time.Time, ids []string) error {
-	return db.submit(ctx, len(ids), false, func(tx *writeTx) error {
+	return db.submit(ctx, len(ids), bySavepoint, func(tx *writeTx) error {
 		for _, table := range []string{"login_sessions", "tokens"} {
 			q := "UPDATE " + table + " SET last_used_at = ? WHERE id IN (SELECT value FROM json_each(?))"
 			if err := tx.exec1(q, ms(now), toJSON(ids)); err != nil {

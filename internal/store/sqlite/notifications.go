@@ -53,7 +53,7 @@ func scanNotification(rows *sql.Rows) (n notify.Notification, err error) {
 // Add implements notify.Store.
 func (s *Notifications) Add(ctx context.Context, ns ...notify.Notification) ([]notify.Notification, error) {
 	var kept []notify.Notification
-	err := s.db.submit(ctx, len(ns), false, func(tx *writeTx) error {
+	err := s.db.submit(ctx, len(ns), bySavepoint, func(tx *writeTx) error {
 		for _, n := range ns {
 			rows, err := tx.query(addNotification, n.Slot(), n.ID, n.To, string(n.Type), toJSON(n.About), n.Count,
 				ms(n.CreatedAt), ms(n.UpdatedAt))

@@ -146,7 +146,7 @@ func (db *DB) Drop(ctx context.Context, id string, now time.Time) error {
 	for err == nil && len(seqs) > 0 {
 		portion := seqs[:min(len(seqs), deletePortion)]
 		seqs = seqs[len(portion):]
-		err = db.submit(ctx, len(portion), false, func(tx *writeTx) error {
+		err = db.submit(ctx, len(portion), bySavepoint, func(tx *writeTx) error {
 			for _, seq := range portion {
 				if err := tx.clearPayloads(seq); err != nil {
 					return err

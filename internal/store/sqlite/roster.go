@@ -89,7 +89,7 @@ func (s *Sessions) RemoveWorker(ctx context.Context, owner, id string) error {
 		return tx.absent(liveSession, []any{owner, id}, workers.ErrWorkerConnected)
 	})
 	for more := true; err == nil && more; {
-		err = s.db.submit(ctx, deletePortion, true, func(tx *writeTx) error {
+		err = s.db.submit(ctx, deletePortion, bySQLite, func(tx *writeTx) error {
 			n, err := tx.exec(`DELETE FROM worker_days WHERE (worker, day, group_id, member) IN
 				(SELECT worker, day, group_id, member FROM worker_days WHERE worker = ? LIMIT ?)`, id, deletePortion)
 			more = n == deletePortion

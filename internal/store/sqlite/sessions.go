@@ -36,7 +36,11 @@ func scanSession(rows *sql.Rows) (s workers.Session, err error) {
 func (s *Sessions) change(ctx context.Context, saw time.Time, q string, args ...any) (workers.Session, bool, error) {
 	var after workers.Session
 	found := false
-	err := s.db.submit(ctx, 1, saw.IsZero(), func(tx *writeTx) error {
+	how := bySavepoint
+	if saw.IsZero() {
+		how = bySQLite
+	}
+	err := s.db.submit(ctx, 1, how, func(tx *writeTx) error {
 		rows, err := tx.query(q+" RETURNING "+sessionCols, args...)
 		if err != nil {
 			return err

@@ -118,7 +118,7 @@ func (db *DB) DropEvents(ctx context.Context, t time.Time) (more bool, err error
 		return false, ignoreNoRows(err)
 	}
 	db.dropAt.Store(device) // the next call need not look at the devices before
-	return true, db.submit(ctx, deletePortion, false, func(tx *writeTx) error {
+	return true, db.submit(ctx, deletePortion, bySavepoint, func(tx *writeTx) error {
 		return tx.dropEvents(device, ms(t))
 	})
 }
@@ -164,11 +164,11 @@ func (db *DB) DeleteDevices(ctx context.Context, group string) (more bool, err e
 	err = db.readRow(ctx, "SELECT seq FROM devices WHERE group_id = ? LIMIT 1", []any{group}, (*int64Col)(&device))
 	if err != nil {
 		if err = ignoreNoRows(err); err == nil {
-			err = db.submit(ctx, deletePortion, false, func(tx *writeTx) error { return tx.deleteGroupSums(group) })
+			err = db.submit(ctx, deletePortion, bySavepoint, func(tx *writeTx) error { return tx.deleteGroupSums(group) })
 		}
 		return false, err
 	}
-	return true, db.submit(ctx, deletePortion, false, func(tx *writeTx) error { return tx.deleteDevice(device) })
+	return true, db.submit(ctx, deletePortion, bySavepoint, func(tx *writeTx) error { return tx.deleteDevice(device) })
 }
 
 func (tx *writeTx) deleteGroupSums(group string) error {

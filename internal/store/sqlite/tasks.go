@@ -23,7 +23,7 @@ func (db *DB) Insert(ctx context.Context, ts ...tasks.New) ([]tasks.Inserted, er
 	out := make([]tasks.Inserted, 0, len(ts))
 	for portion := range slices.Chunk(ts, insertPortion) {
 		done := make([]tasks.Inserted, len(portion))
-		err := db.submit(ctx, len(portion), false, func(tx *writeTx) error {
+		err := db.submit(ctx, len(portion), withAll, func(tx *writeTx) error {
 			for i := range portion {
 				var err error
 				if done[i], err = tx.insert(&portion[i]); err != nil {
@@ -140,8 +140,7 @@ func (db *DB) Apply(ctx context.Context, t tasks.Transition) (tasks.Task, bool, 
 		return tasks.Task{}, false, err
 	}
 	var after tasks.Task
-	run := func(tx *writeTx) error {
-		var seq int64
+	err = db.submit(ctx, 1, withAll, func(tx *writeTx) error {
 		var before place
 		var err error
 		moves := setsStatus(t.Set)
@@ -150,24 +149,20 @@ func (db *DB) Apply(ctx context.Context, t tasks.Transition) (tasks.Task, bool, 
 				return err
 			}
 		}
-		if t.From == nil {
-			seq, after, err = one(tx.query(c.String(), c.args...))
-		} else if err = tx.row(c.String(), c.args, &seq); err == nil {
-			after = t.After()
-		}
-		if err != nil {
+		if after, err = tx.update(&t, c); err != nil {
 			return err
 		}
 		if moves {
 			tx.count(&t, &after, before)
 		}
 		if t.Output != nil && after.DroppedAt.IsZero() {
-			err = tx.exec1("INSERT OR REPLACE INTO task_outputs (task, data) VALUES (?, ?)", seq, t.Output)
+			err = tx.exec1("INSERT OR REPLACE INTO task_outputs (task, data) SELECT seq, ? FROM tasks WHERE id = ?", t.Output, t.Task)
 		}
-		return errors.Join(err, tx.addHistory(seq, t.History))
-	}
-	bare := t.Output == nil && len(t.History) == 0
-	err = db.submit(ctx, 1, bare, run)
+		if err == nil && len(t.History) > 0 {
+			err = tx.addHistory(t.Task, t.History)
+		}
+		return err
+	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return tasks.Task{}, false, nil
 	}
@@ -177,20 +172,45 @@ func (db *DB) Apply(ctx context.Context, t tasks.Transition) (tasks.Task, bool, 
 	return after, true, nil
 }
 
-// Claim implements tasks.Store. The input comes from the same statement: its page
-// is at hand, and a read of its own costs more than the claim's lookup.
+// update runs a transition's statement and returns the task after it:
+// sql.ErrNoRows where a condition does not hold. RETURNING would cost more than
+// the second look.
+func (tx *writeTx) update(t *tasks.Transition, c *clause) (tasks.Task, error) {
+	n, err := tx.exec(c.String(), c.args...)
+	if err == nil && n == 0 {
+		err = sql.ErrNoRows
+	}
+	if err != nil {
+		return tasks.Task{}, err
+	}
+	if t.From != nil {
+		return t.After(), nil
+	}
+	_, after, err := tx.task("id = ?", t.Task)
+	return after, err
+}
+
+var claimed = "SELECT " + selectCols + ", (SELECT data FROM task_inputs WHERE task = seq) FROM tasks WHERE id = ?"
+
+// Claim implements tasks.Store.
 func (db *DB) Claim(ctx context.Context, t tasks.Transition) (tasks.Task, []byte, bool, error) {
 	c, err := update(t)
 	if err != nil {
 		return tasks.Task{}, nil, false, err
 	}
-	c.add(", (SELECT data FROM task_inputs WHERE task = seq)")
 	var (
 		after tasks.Task
 		input []byte
 	)
-	err = db.writeOne(ctx, func(tx *writeTx) error {
-		rows, err := tx.query(c.String(), c.args...)
+	err = db.submit(ctx, 1, withAll, func(tx *writeTx) error {
+		n, err := tx.exec(c.String(), c.args...)
+		if err == nil && n == 0 {
+			err = sql.ErrNoRows
+		}
+		if err != nil {
+			return err
+		}
+		rows, err := tx.query(claimed, t.Task)
 		if _, after, err = one(rows, err, &input); err == nil {
 			tx.moved(&after, inWait)
 		}
@@ -212,11 +232,6 @@ func update(t tasks.Transition) (*clause, error) {
 	c.add(" WHERE id = ?", t.Task)
 	if err := c.where(t.If); err != nil {
 		return nil, err
-	}
-	if t.From == nil {
-		c.add(" RETURNING " + selectCols)
-	} else {
-		c.add(" RETURNING seq")
 	}
 	return &c, nil
 }
@@ -412,7 +427,7 @@ func unique[T cmp.Ordered](s []T) []T {
 func (db *DB) Delete(ctx context.Context, ids ...string) error {
 	for portion := range slices.Chunk(ids, deletePortion) {
 		for more := true; more; {
-			err := db.submit(ctx, deletePortion, false, func(tx *writeTx) (err error) {
+			err := db.submit(ctx, deletePortion, bySavepoint, func(tx *writeTx) (err error) {
 				more, err = tx.deleteSome(toJSON(portion))
 				return err
 			})

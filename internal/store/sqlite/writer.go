@@ -1,11 +1,13 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -29,30 +31,49 @@ type op struct {
 	run func(*writeTx) error
 	// intake, instead of run, is written together with those that follow in the lane.
 	intake *intake
-	rows   int  // about how many it writes
-	bare   bool // a single statement, which SQLite undoes by itself
+	rows   int // about how many it writes
+	undo   undo
 	came   time.Time
 	err    error
 	done   chan struct{}
 }
 
-// writer owns the connection that writes. One goroutine takes what waits, runs
-// it in one transaction, and answers all after the commit.
+// undo says how an operation that fails is undone.
+type undo int
+
+const (
+	// bySavepoint undoes it alone. Keeping what a page was before costs as much as a
+	// statement does.
+	bySavepoint undo = iota
+	// bySQLite is for a single statement, which SQLite undoes by itself.
+	bySQLite
+	// withAll is for several statements of which only the first can be refused, with
+	// sql.ErrNoRows: where a later one fails the disk is full or broken, and the
+	// transaction is lost.
+	withAll
+)
+
+// writer owns the connection that writes. One goroutine takes what waits and runs
+// it in one transaction; a second one brings the log to the disk and answers all
+// that was committed, while the first is at the next transaction.
 type writer struct {
 	db  *sql.DB
 	tx  *writeTx
+	wal *os.File // SQLite's log
 	log *slog.Logger
 	// probe is the store's.
-	probe *atomic.Pointer[probe]
-	done  chan struct{} // closed when the goroutine has ended
-	wake  chan struct{} // has a token when something waits
-	room  [2]chan struct{}
+	probe     *atomic.Pointer[probe]
+	done      chan struct{} // closed when both goroutines have ended
+	wake      chan struct{} // has a token when something waits
+	room      [2]chan struct{}
+	committed chan committed
 
 	commits, operations atomic.Int64 // durable since the start
 
 	mu       sync.Mutex // guards what follows
 	lanes    [2][]*op   // urgent, bulk
 	oldest   time.Time  // of the transaction under way, else zero
+	syncing  time.Time  // oldest of what is on its way to the disk, else zero
 	bulkNext bool       // the last transaction was urgent: bulk work has its turn
 	closed   bool
 	once     sync.Once
@@ -64,6 +85,13 @@ const (
 	bulk   = 1
 )
 
+// committed is a transaction that is in the log, or has failed.
+type committed struct {
+	batch         []*op
+	began, oldest time.Time
+	failed        bool
+}
+
 func startWriter(ctx context.Context, file string, p *atomic.Pointer[probe], log *slog.Logger) (*writer, error) {
 	db, err := sql.Open("sqlite", dsn(file))
 	if err != nil {
@@ -74,13 +102,26 @@ func startWriter(ctx context.Context, file string, p *atomic.Pointer[probe], log
 		db.Close()
 		return nil, err
 	}
+	wal, err := openLog(ctx, conn, file)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close(), db.Close())
+	}
 	w := &writer{
-		db: db, log: log, probe: p, tx: &writeTx{conn: conn, stmts: make(map[string]*sql.Stmt), ingest: newIngest()},
-		done: make(chan struct{}), wake: make(chan struct{}, 1),
+		db: db, wal: wal, log: log, probe: p, tx: &writeTx{conn: conn, stmts: make(map[string]*sql.Stmt), ingest: newIngest()},
+		done: make(chan struct{}), wake: make(chan struct{}, 1), committed: make(chan committed),
 		room: [2]chan struct{}{make(chan struct{}, queueOps), make(chan struct{}, queueOps)},
 	}
 	go w.loop()
+	go w.sync()
 	return w, nil
+}
+
+// openLog opens SQLite's log, which stays the same file as long as conn is open.
+func openLog(ctx context.Context, conn *sql.Conn, file string) (*os.File, error) {
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE; COMMIT"); err != nil { // or it may not be there yet
+		return nil, err
+	}
+	return os.OpenFile(file+"-wal", os.O_RDWR, 0)
 }
 
 // do queues an operation and waits until it is durable, refused, or ctx ends.
@@ -129,6 +170,9 @@ func (w *writer) delay() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	first := w.oldest
+	if !w.syncing.IsZero() { // was taken before
+		first = w.syncing
+	}
 	for _, lane := range w.lanes {
 		if len(lane) > 0 && (first.IsZero() || lane[0].came.Before(first)) {
 			first = lane[0].came
@@ -148,24 +192,53 @@ func (w *writer) close() error {
 		close(w.wake)
 		<-w.done
 		w.tx.forget()
-		w.err = errors.Join(w.tx.conn.Close(), w.db.Close())
+		w.err = errors.Join(w.wal.Close(), w.tx.conn.Close(), w.db.Close())
 	})
 	return w.err
 }
 
-// loop is the writer's goroutine; it ends when close was called and nothing waits.
+// loop runs transactions; it ends when close was called and nothing waits.
 func (w *writer) loop() {
-	defer close(w.done)
+	defer close(w.committed)
 	for open := true; open; {
 		_, open = <-w.wake
 		for lane, ops := w.turn(); ops > 0; lane, ops = w.turn() {
-			batch := w.commit(lane, ops)
+			c := w.commit(lane, ops)
+			w.mu.Lock()
+			c.oldest = w.oldest
+			w.mu.Unlock()
+			w.committed <- c // waits for the transaction before it: the next one grows meanwhile
 			w.mu.Lock()
 			w.oldest = time.Time{}
 			w.mu.Unlock()
-			for _, o := range batch {
-				close(o.done)
+		}
+	}
+}
+
+// sync brings to the disk what was committed and answers it; it ends after loop.
+func (w *writer) sync() {
+	defer close(w.done)
+	for c := range w.committed {
+		w.mu.Lock()
+		w.syncing = c.oldest
+		w.mu.Unlock()
+		if !c.failed {
+			if err := w.wal.Sync(); err != nil {
+				w.log.Error("write to the disk failed", "operations", len(c.batch), "error", err)
+				for _, o := range c.batch {
+					o.err = cmp.Or(o.err, err)
+				}
+			} else {
+				w.commits.Add(1)
+				w.operations.Add(int64(len(c.batch)))
+				w.observe(c)
 			}
+		}
+		w.mu.Lock()
+		w.syncing = time.Time{}
+		w.mu.Unlock()
+		for _, o := range c.batch {
+			close(o.done)
 		}
 	}
 }
@@ -212,11 +285,11 @@ func (w *writer) next(lane, ops, rows int) []*op {
 	return unit
 }
 
-// commit runs up to so many operations of one lane in one transaction and returns
-// them. What fails alone keeps its own error; where the transaction fails, all
+// commit runs up to so many operations of one lane in one transaction. What fails alone keeps its own error; where the transaction fails, all
 // have that error.
-func (w *writer) commit(lane, ops int) (batch []*op) {
+func (w *writer) commit(lane, ops int) committed {
 	began := time.Now()
+	var batch []*op
 	err := w.tx.exec1("BEGIN IMMEDIATE")
 	for rows := 0; len(batch) < ops; {
 		unit := w.next(lane, ops-len(batch), rows)
@@ -243,10 +316,7 @@ func (w *writer) commit(lane, ops int) (batch []*op) {
 	}
 	w.tx.stats.reset()
 	if err == nil {
-		w.commits.Add(1)
-		w.operations.Add(int64(len(batch)))
-		w.observe(batch, began)
-		return batch
+		return committed{batch: batch, began: began}
 	}
 	w.tx.broken = nil
 	w.tx.ingest.forget()
@@ -257,18 +327,18 @@ func (w *writer) commit(lane, ops int) (batch []*op) {
 	if err := w.tx.exec1("ROLLBACK"); err != nil {
 		w.log.Debug("rollback", "error", err) // SQLite may have rolled back by itself
 	}
-	return batch
+	return committed{batch: batch, began: began, failed: true}
 }
 
-// observe tells of a transaction that was committed.
-func (w *writer) observe(batch []*op, began time.Time) {
+// observe tells of a transaction that is on the disk.
+func (w *writer) observe(c committed) {
 	p := w.probe.Load()
 	if p == nil {
 		return
 	}
-	p.commit(time.Since(began))
+	p.commit(time.Since(c.began))
 	events := 0
-	for _, o := range batch {
+	for _, o := range c.batch {
 		if o.intake != nil {
 			events += len(o.intake.events)
 		}
@@ -309,29 +379,32 @@ func (tx *writeTx) unit(ops []*op) {
 	}
 }
 
-// op runs one operation so that its failure undoes itself alone.
+// op runs one operation so that its failure undoes itself alone, or breaks the
+// transaction.
 func (tx *writeTx) op(o *op) (err error) {
 	tx.counts.reset()
-	if !o.bare {
+	if o.undo == bySavepoint {
 		if tx.broken = tx.exec1("SAVEPOINT op"); tx.broken != nil {
 			return tx.broken
 		}
 	}
 	err = tx.safely(o.run)
-	if !o.bare {
+	switch {
+	case o.undo == bySavepoint:
 		if err != nil {
 			tx.broken = tx.exec1("ROLLBACK TO op")
 		}
 		if tx.broken == nil {
 			tx.broken = tx.exec1("RELEASE op")
 		}
+	case err == nil || errors.Is(err, sql.ErrNoRows):
+	case o.undo == withAll || tx.exec1("BEGIN") == nil:
+		// The statements before it stand; or SQLite has undone the whole transaction, as
+		// it may on a full disk: what follows would be committed one by one.
+		tx.broken = err
 	}
 	if err == nil {
 		tx.stats.add(&tx.counts)
-	} else if o.bare && !errors.Is(err, sql.ErrNoRows) && tx.exec1("BEGIN") == nil {
-		// SQLite has undone the whole transaction, as it may on a full disk: what
-		// follows would be committed one by one.
-		tx.broken = err
 	}
 	return err
 }
@@ -434,16 +507,16 @@ func (db *DB) Writes() (commits, operations int64) {
 // f may still run and be committed: read what it sets only after a nil error,
 // and let it set no named result.
 func (db *DB) write(ctx context.Context, f func(tx *writeTx) error) error {
-	return db.submit(ctx, 1, false, f)
+	return db.submit(ctx, 1, bySavepoint, f)
 }
 
 // writeOne is write for an f of one statement, which needs no savepoint.
 func (db *DB) writeOne(ctx context.Context, f func(tx *writeTx) error) error {
-	return db.submit(ctx, 1, true, f)
+	return db.submit(ctx, 1, bySQLite, f)
 }
 
-func (db *DB) submit(ctx context.Context, rows int, bare bool, f func(tx *writeTx) error) error {
+func (db *DB) submit(ctx context.Context, rows int, how undo, f func(tx *writeTx) error) error {
 	return db.writer.do(&op{
-		ctx: ctx, run: f, rows: rows, bare: bare, came: time.Now(), done: make(chan struct{}),
+		ctx: ctx, run: f, rows: rows, undo: how, came: time.Now(), done: make(chan struct{}),
 	})
 }

@@ -126,7 +126,7 @@ func TestBulkWorkTakesTurns(t *testing.T) {
 	add := func(name string, rows int) {
 		n++
 		ops.Go(func() {
-			if err := db.submit(context.Background(), rows, true, func(*writeTx) error {
+			if err := db.submit(context.Background(), rows, bySQLite, func(*writeTx) error {
 				mu.Lock()
 				defer mu.Unlock()
 				order = append(order, name)
