@@ -181,8 +181,10 @@ func (s *Service) refill(ctx context.Context, p Pair, pr Priority, stamps Where,
 		place[i] = i
 	}
 	err = inParallel(place, func(i int) error {
+		tr := Stamp(ts[i], at)
+		tr.From = &ts[i] // what else may have changed of it does not matter to the queue
 		var err error
-		stamped[i], oks[i], err = s.Store.Apply(ctx, Stamp(ts[i], at))
+		stamped[i], oks[i], err = s.Store.Apply(ctx, tr)
 		return err
 	})
 	kept := make([]Task, 0, len(ts))

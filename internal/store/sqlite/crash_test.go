@@ -59,8 +59,7 @@ func insertUntilKilled(dir string) error {
 }
 
 // TestKill kills a server at work with SIGKILL and looks for all that it
-// acknowledged. (A lost power supply is beyond it; that is what synchronous
-// FULL is for.)
+// acknowledged. (A lost power supply is beyond it; see TestNotOnDisk.)
 func TestKill(t *testing.T) {
 	ctx, dir := context.Background(), t.TempDir()
 	var acked []string

@@ -45,6 +45,7 @@ type DB struct {
 	reads  *sql.DB
 	log    *slog.Logger
 	rare   int          // rareMatches
+	walked int          // walked
 	dropAt atomic.Int64 // where DropEvents goes on: a device's seq
 
 	probe atomic.Pointer[probe] // nil: nobody wants to know
@@ -63,7 +64,7 @@ func Open(ctx context.Context, dir string, logger *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{lock: lock, log: logger, rare: rareMatches, stmts: make(map[string]*sql.Stmt)}
+	db := &DB{lock: lock, log: logger, rare: rareMatches, walked: walked, stmts: make(map[string]*sql.Stmt)}
 	file := filepath.Join(dir, FileName)
 	if err := ours(file); err != nil {
 		return nil, errors.Join(err, db.Close())

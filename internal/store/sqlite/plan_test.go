@@ -87,6 +87,25 @@ func TestPlans(t *testing.T) {
 			wantPlan(t, db, c, test.index, test.sorts)
 		})
 	}
+	found := list(before, tasks.Cond{Column: tasks.ColTitle, Op: tasks.OpWords, Value: "word"})
+	for name, test := range map[string]struct {
+		c     *clause
+		order string
+		plan  string
+		sorts bool
+	}{
+		"search, one word":   {withWord(found, "g", "word"), "task_id", "task_words USING PRIMARY KEY (grp=? AND word=? AND task_id<?)", false},
+		"search, newest":     {newest(found, "g", 10), "id", "tasks_list (group_id=? AND id>? AND id<?)", false},
+		"search, many words": {withBeginning("g", "word", "x"), "", "task_words USING PRIMARY KEY (grp=? AND word>? AND word<?)", true},
+		"search, its tasks":  {withBeginning("g", "word", "x"), "", "SCAN (subquery-2)\nSEARCH tasks USING INTEGER PRIMARY KEY (rowid=?)", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := test.c.page(found, test.order); err != nil {
+				t.Fatal(err)
+			}
+			wantPlan(t, db, test.c, test.plan, test.sorts)
+		})
+	}
 	t.Run("claim", func(t *testing.T) {
 		c, err := update(tasks.Claim("id", 0, tasks.Owner{}, time.Minute, now))
 		if err != nil {

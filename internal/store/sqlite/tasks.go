@@ -58,7 +58,7 @@ func (tx *writeTx) insert(n *tasks.New) (tasks.Inserted, error) {
 	tx.moved(&n.Task, nowhere)
 	if n.Parent == "" {
 		for _, w := range words {
-			if err := tx.exec1("INSERT INTO task_words (group_id, word, task) VALUES (?, ?, ?)", n.Group, w, seq); err != nil {
+			if err := tx.exec1("INSERT INTO task_words (grp, word, task_id, task) VALUES (?, ?, ?, ?)", n.Group, w, n.ID, seq); err != nil {
 				return tasks.Inserted{}, err
 			}
 		}
@@ -262,12 +262,26 @@ func (db *DB) Get(ctx context.Context, id string) (tasks.Task, error) {
 
 // Find implements tasks.Store. A zero limit is the largest.
 func (db *DB) Find(ctx context.Context, q tasks.Query) ([]tasks.Task, error) {
+	if q.Limit <= 0 || q.Limit > maxFind {
+		q.Limit = maxFind
+	}
+	if group, text, listed := search(q.Where); group != "" && listed && len(tasks.Words(text)) > 0 && newestFirst(q) {
+		return db.page(ctx, q, group, text)
+	}
 	c, err := db.find(ctx, q)
 	if err != nil {
 		return nil, err
 	}
+	return db.readTasks(ctx, c)
+}
+
+func newestFirst(q tasks.Query) bool {
+	return len(q.Sort) == 1 && q.Sort[0] == tasks.Sort{Column: tasks.ColID, Desc: true}
+}
+
+func (db *DB) readTasks(ctx context.Context, c *clause) ([]tasks.Task, error) {
 	var ts []tasks.Task
-	err = db.read(ctx, func(rows *sql.Rows) error {
+	err := db.read(ctx, func(rows *sql.Rows) error {
 		_, t, err := scanTask(rows)
 		ts = append(ts, t)
 		return err
@@ -290,9 +304,6 @@ func (db *DB) find(ctx context.Context, q tasks.Query) (*clause, error) {
 	}
 	if err := c.order(q.Sort); err != nil {
 		return nil, err
-	}
-	if q.Limit <= 0 || q.Limit > maxFind {
-		q.Limit = maxFind
 	}
 	c.add(" LIMIT ?", q.Limit)
 	return &c, nil
@@ -444,11 +455,11 @@ const ended = "status IN ('cancelled', 'failed', 'succeeded')"
 // deleteSome deletes children of ended parents, or else these tasks themselves,
 // and reports whether there may be more.
 func (tx *writeTx) deleteSome(ids string) (more bool, err error) {
-	const children = `SELECT c.seq, c.words, c.group_id FROM tasks p JOIN tasks c ON c.parent = p.id AND c.parent <> ''
+	const children = `SELECT c.seq, c.id, c.words, c.group_id FROM tasks p JOIN tasks c ON c.parent = p.id AND c.parent <> ''
 		WHERE p.id IN (SELECT value FROM json_each(?)) AND p.` + ended + ` LIMIT ?`
 	gone, err := tx.doomed(children, ids, deletePortion)
 	if more = len(gone) > 0; err == nil && !more {
-		gone, err = tx.doomed("SELECT seq, words, group_id FROM tasks WHERE id IN (SELECT value FROM json_each(?)) AND "+ended, ids)
+		gone, err = tx.doomed("SELECT seq, id, words, group_id FROM tasks WHERE id IN (SELECT value FROM json_each(?)) AND "+ended, ids)
 	}
 	if err != nil {
 		return false, err
@@ -462,8 +473,8 @@ func (tx *writeTx) deleteSome(ids string) (more bool, err error) {
 }
 
 type doomed struct {
-	seq          int64
-	words, group string
+	seq              int64
+	id, words, group string
 }
 
 func (tx *writeTx) doomed(q string, args ...any) (ds []doomed, err error) {
@@ -473,7 +484,7 @@ func (tx *writeTx) doomed(q string, args ...any) (ds []doomed, err error) {
 	}
 	err = each(rows, func(rows *sql.Rows) error {
 		var d doomed
-		err := rows.Scan((*int64Col)(&d.seq), &d.words, &d.group)
+		err := rows.Scan((*int64Col)(&d.seq), &d.id, &d.words, &d.group)
 		ds = append(ds, d)
 		return err
 	})
@@ -488,7 +499,7 @@ func (tx *writeTx) deleteTask(d doomed) error {
 		return err
 	}
 	for _, w := range strings.Fields(d.words) {
-		if err := tx.exec1("DELETE FROM task_words WHERE group_id = ? AND word = ? AND task = ?", d.group, w, d.seq); err != nil {
+		if err := tx.exec1("DELETE FROM task_words WHERE grp = ? AND word = ? AND task_id = ?", d.group, w, d.id); err != nil {
 			return err
 		}
 	}

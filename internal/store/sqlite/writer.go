@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/firmlight/firmlight/internal/fault"
 )
 
 // Bounds of one transaction. Bulk work never shares one with other operations:
@@ -121,7 +123,7 @@ func openLog(ctx context.Context, conn *sql.Conn, file string) (*os.File, error)
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE; COMMIT"); err != nil { // or it may not be there yet
 		return nil, err
 	}
-	return os.OpenFile(file+"-wal", os.O_RDWR, 0)
+	return os.OpenFile(file+"-wal", os.O_RDWR, 0) //nolint:gosec // the database that was just opened
 }
 
 // do queues an operation and waits until it is durable, refused, or ctx ends.
@@ -225,8 +227,9 @@ func (w *writer) sync() {
 		if !c.failed {
 			if err := w.wal.Sync(); err != nil {
 				w.log.Error("write to the disk failed", "operations", len(c.batch), "error", err)
+				var unsure error = fault.Away(err, "store_unavailable", "The store does not answer.")
 				for _, o := range c.batch {
-					o.err = cmp.Or(o.err, err)
+					o.err = cmp.Or(o.err, unsure)
 				}
 			} else {
 				w.commits.Add(1)

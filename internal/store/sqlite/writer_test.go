@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -262,5 +263,28 @@ func TestCloseWritesWhatWaits(t *testing.T) {
 	defer db.Close()
 	if n := serverCount(t, db); n != 1 {
 		t.Errorf("%d rows after opening again, want 1", n)
+	}
+}
+
+// TestNotOnDisk has the log fail to reach the disk: nothing is acknowledged.
+func TestNotOnDisk(t *testing.T) {
+	db := openTest(t)
+	r, pipe, err := os.Pipe() // which cannot be synced
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer pipe.Close()
+	log := db.writer.wal
+	db.writer.wal = pipe
+	if err := db.write(context.Background(), addServer("a")); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("answered %v", err)
+	}
+	if commits, _ := db.Writes(); commits != 0 {
+		t.Errorf("%d commits are said to be on the disk", commits)
+	}
+	db.writer.wal = log
+	if err := db.write(context.Background(), addServer("b")); err != nil {
+		t.Error(err)
 	}
 }

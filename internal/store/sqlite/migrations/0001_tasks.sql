@@ -84,12 +84,13 @@ CREATE INDEX tasks_phase        ON tasks (id)                       WHERE phase 
 CREATE INDEX tasks_drop     ON tasks (drop_at)     WHERE drop_at > 0 AND dropped_at = 0;
 CREATE INDEX tasks_finished ON tasks (finished_at) WHERE finished_at > 0 AND parent = '';
 
--- Words of titles, for search; without the children's.
+-- Words of titles, for search; without the children's. Names that tasks has not.
 CREATE TABLE task_words (
-    group_id TEXT NOT NULL,
-    word     TEXT NOT NULL,
-    task     INTEGER NOT NULL,
-    PRIMARY KEY (group_id, word, task)
+    grp     TEXT NOT NULL,
+    word    TEXT NOT NULL,
+    task_id TEXT NOT NULL,
+    task    INTEGER NOT NULL,
+    PRIMARY KEY (grp, word, task_id)
 ) WITHOUT ROWID;
 
 CREATE TABLE task_inputs      (task INTEGER PRIMARY KEY, data BLOB NOT NULL);
