@@ -26,7 +26,7 @@ func TestAsyncAPITakesWhatEventsShow(t *testing.T) {
 		"device":               {"device", ShowDevice(devsync.Device{Group: id, State: devsync.Active, FirstSeen: now})},
 		"alert":                {"alert", ShowAlert(devsync.Alert{ID: id, Type: devsync.AlertSilent, OpenedAt: now, RecoveredAt: now})},
 		"statistics":           {"stats", showStats("24h", tasks.GroupStats{})},
-		"overview":             {"stats", Overview{Servers: []Server{{ID: id, StartedAt: Time{now}}}, Queues: []Queue{}}},
+		"overview":             {"stats", Overview{Servers: []Server{{ID: id, StartedAt: Time{now}}}, Minutes: []Minute{}, Queues: []Queue{}}},
 		"notifications read":   {"notification", notify.Change{}},
 		"task with everything": {"task", tasks.Task{ID: id, Priority: tasks.Normal, Status: tasks.Running, Parent: id, FinishedAt: now, Percent: new(float64)}.View()},
 	}

@@ -155,8 +155,8 @@ type GroupStats struct {
 
 // Windows up to these are cut into minutes and hours, longer ones into longStep.
 const (
-	mostMinutes = 2 * time.Hour
-	mostHours   = 48 * time.Hour
+	shortWindow = 2 * time.Hour
+	midWindow   = 48 * time.Hour
 	longStep    = 6 * time.Hour
 )
 
@@ -164,9 +164,9 @@ const (
 func (s *Service) series(ctx context.Context, group string, window time.Duration) (step time.Duration, ps []Period, err error) {
 	read := s.Counts.Hours
 	switch {
-	case window <= mostMinutes:
+	case window <= shortWindow:
 		step, read = time.Minute, s.Counts.Minutes
-	case window <= mostHours:
+	case window <= midWindow:
 		step = time.Hour
 	default:
 		step = longStep
