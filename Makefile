@@ -186,6 +186,11 @@ bench-queues: ## BullMQ, Asynq, River and Celery alone, with a job that does not
 bench-growth: ## curves over backlog, workers, watchers, payload and devices: docs/images/growth-*.svg
 	go run ./bench -only growth -out bench/results/growth -images docs/images
 
+SOAK ?= 60m
+.PHONY: soak
+soak: ## mixed load with faults for SOAK (60m): does anything grow or get slower? bench/results/soak
+	go run ./bench -only soak -soak $(SOAK) -out bench/results/soak
+
 ##@ Work
 
 .PHONY: guard-baseline

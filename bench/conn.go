@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -69,4 +70,12 @@ func (c *conn) do(request []byte) (answer, error) {
 		a.retryAfter = time.Duration(s) * time.Second
 	}
 	return a, err
+}
+
+// want returns an error unless a request was answered with one status.
+func (a answer) want(status int, err error) error {
+	if err == nil && a.status != status {
+		err = fmt.Errorf("status %d: %.300s", a.status, a.body)
+	}
+	return err
 }

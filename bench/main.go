@@ -33,8 +33,8 @@ func main() {
 	}
 }
 
-// figureTimeout bounds one figure, all its rounds included; a curve has three times
-// as long.
+// figureTimeout bounds one figure, all its rounds included; what runs only when it
+// is asked for has longer.
 const figureTimeout = 10 * time.Minute
 
 // options are the command line's.
@@ -45,6 +45,7 @@ type options struct {
 	profile string // folder of the profiles; empty: none
 	out     string // folder of the results
 	doc     string // page whose table is replaced; empty: none
+	soak    time.Duration
 	images  string // folder of the growth curves; empty: out
 }
 
@@ -53,18 +54,19 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var only string
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	f.StringVar(&only, "only", "", "comma-separated `ids` of figures, such as P5,P9; growth: the curves (default all but these)")
+	f.StringVar(&only, "only", "", "comma-separated `ids` of figures, such as P5,P9; growth or soak (default all but these two)")
 	f.IntVar(&o.rounds, "rounds", 0, "rounds of each figure (default 5, with -short 2)")
 	f.BoolVar(&o.short, "short", false, "smaller rounds: shows that it works, not how fast it is")
 	f.StringVar(&o.profile, "profile", "", "`folder` for CPU profiles of the server during P1 to P4 and P9")
 	f.StringVar(&o.out, "out", "bench/results", "`folder` for latest.md and latest.json")
 	f.StringVar(&o.doc, "doc", "", "Markdown `page` whose table, between two marks, is replaced by this run's")
+	f.DurationVar(&o.soak, "soak", time.Hour, "how `long` -only soak loads the server (with -short 30 s)")
 	f.StringVar(&o.images, "images", "", "`folder` for the growth curves (default that of -out)")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
 	for _, g := range figures {
-		if only == "" && !g.extra || only == "growth" && g.extra {
+		if only == g.set {
 			o.only = append(o.only, g.id)
 		}
 	}
@@ -86,26 +88,30 @@ func parse(args []string, stderr io.Writer) (options, error) {
 type figure struct {
 	id, name string
 	measure  func(*bench, context.Context) ([]row, error)
-	extra    bool // only where it is asked for: a growth curve
+	set      string // runs only where it, or its set, is asked for; empty: always
 }
 
+// growth is the set of the curves.
+const growth = "growth"
+
 var figures = []figure{
-	{"P1", "sync events, one per request, beside the peers", (*bench).events, false},
-	{"P2", "sync events, batches", (*bench).eventBatches, false},
-	{"P3", "tasks, 1,000 per request", (*bench).batches, false},
-	{"P4", "tasks, one per request", (*bench).singles, false},
-	{"P5", "idle dispatch", (*bench).idle, false},
-	{"P6", "a backlog of 1,000,000 tasks", (*bench).backlog, false},
-	{"P7", "10,000 idle workers", (*bench).idleWorkers, false},
-	{"P8", "failover", (*bench).failover, false},
-	{"P9", "embedded: start, size, speed", (*bench).embedded, false},
-	{"P10", "1,000 live watchers", (*bench).watchers, false},
-	{"Q", "queues alone", (*bench).queuesAlone, false},
-	{"backlog", "growth over the backlog", (*bench).overBacklog, true},
-	{"workers", "growth over the workers", (*bench).overWorkers, true},
-	{"watchers", "growth over the watchers", (*bench).overWatchers, true},
-	{"payload", "growth over the payload", (*bench).overPayload, true},
-	{"devices", "growth over the devices", (*bench).overDevices, true},
+	{"P1", "sync events, one per request, beside the peers", (*bench).events, ""},
+	{"P2", "sync events, batches", (*bench).eventBatches, ""},
+	{"P3", "tasks, 1,000 per request", (*bench).batches, ""},
+	{"P4", "tasks, one per request", (*bench).singles, ""},
+	{"P5", "idle dispatch", (*bench).idle, ""},
+	{"P6", "a backlog of 1,000,000 tasks", (*bench).backlog, ""},
+	{"P7", "10,000 idle workers", (*bench).idleWorkers, ""},
+	{"P8", "failover", (*bench).failover, ""},
+	{"P9", "embedded: start, size, speed", (*bench).embedded, ""},
+	{"P10", "1,000 live watchers", (*bench).watchers, ""},
+	{"Q", "queues alone", (*bench).queuesAlone, ""},
+	{"backlog", "growth over the backlog", (*bench).overBacklog, growth},
+	{"workers", "growth over the workers", (*bench).overWorkers, growth},
+	{"watchers", "growth over the watchers", (*bench).overWatchers, growth},
+	{"payload", "growth over the payload", (*bench).overPayload, growth},
+	{"devices", "growth over the devices", (*bench).overDevices, growth},
+	{"soak", "mixed load with faults", (*bench).soakRun, "soak"},
 }
 
 // bench is one run.
@@ -147,7 +153,7 @@ func (b *bench) measureAll(ctx context.Context, rep *report) error {
 			continue
 		}
 		b.say("%s %s", f.id, f.name)
-		limited, cancel := context.WithTimeout(ctx, pick(f.extra, 3*figureTimeout, figureTimeout))
+		limited, cancel := context.WithTimeout(ctx, pick(f.set == "", figureTimeout, 3*figureTimeout+b.soak))
 		rows, err := f.measure(b, limited)
 		cancel()
 		rep.Rows = append(rep.Rows, rows...)

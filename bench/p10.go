@@ -183,9 +183,9 @@ func (s *arena) scene(ctx context.Context, length time.Duration, watchers int, s
 }
 
 // watch opens a live connection that is subscribed to a group.
-func (s *arena) watch(ctx context.Context, token, group string) (*websocket.Conn, error) {
+func (r *rig) watch(ctx context.Context, token, group string) (*websocket.Conn, error) {
 	d := websocket.Dialer{Subprotocols: []string{live.Subprotocol}, HandshakeTimeout: 10 * time.Second}
-	ws, resp, err := d.DialContext(ctx, "ws"+strings.TrimPrefix(s.URL, "http")+"/api/v1/live",
+	ws, resp, err := d.DialContext(ctx, "ws"+strings.TrimPrefix(r.URL, "http")+"/api/v1/live",
 		http.Header{"Authorization": {"Bearer " + token}})
 	if err != nil {
 		return nil, err

@@ -45,6 +45,8 @@ type rig struct {
 	group       string
 	workerToken string
 	pprof       string // address of the private listener
+
+	redisAddress string // empty when embedded
 }
 
 // start runs a rig; whoever gets one without an error stops it.
@@ -64,11 +66,10 @@ func (r *rig) start(ctx context.Context, b *bench, on backend) error {
 	}
 	var env []string
 	if on == realRedis {
-		var addr string
-		if r.redis, addr, err = startRedis(ctx, dir); err != nil {
+		if r.redis, r.redisAddress, err = startRedis(ctx, dir); err != nil {
 			return err
 		}
-		env = append(env, "FIRMLIGHT_REDIS_URL=redis://"+addr+"/0")
+		env = append(env, "FIRMLIGHT_REDIS_URL=redis://"+r.redisAddress+"/0")
 	}
 	if r.pprof, err = kit.FreeAddress(); err != nil {
 		return err
