@@ -16,6 +16,9 @@ func Text(field, s string, least, most int) (string, error) {
 	return checked(field, strings.TrimSpace(norm.NFC.String(s)), least, most)
 }
 
+// Fold returns text as searches compare it: in Unicode NFC and small letters.
+func Fold(s string) string { return strings.ToLower(norm.NFC.String(s)) }
+
 // Name returns what a program calls something, such as a device itself: as Text,
 // with the space that it has, and never empty.
 func Name(field, s string, most int) (string, error) {

@@ -29,7 +29,7 @@ func (a *API) deviceRoutes() {
 		summary: "Devices that fail again and again, the worst first", access: read,
 	}, a.repeatedFailures)
 	handle(a, route{
-		method: http.MethodGet, path: path, id: "list-devices", tag: tag, summary: "The devices of your groups", access: read,
+		method: http.MethodGet, path: path, id: "list-devices", tag: tag, summary: "The devices of your groups; a search looks at 10,000 for an answer", access: read,
 	}, a.listDevices)
 	handle(a, route{
 		method: http.MethodGet, path: path + "/{id}", id: "get-device", tag: tag, summary: "A device", access: read,
@@ -218,9 +218,11 @@ func parseWindow(s string) (time.Duration, error) {
 
 type devicesRequest struct {
 	Page
-	Group string          `query:"group" maxLength:"64" doc:"Default: all of your groups"`
-	State []devsync.State `query:"state" enum:"active,pending,retired" doc:"Default: active"`
-	Q     string          `query:"q" maxLength:"128" doc:"Beginning of the device id"`
+	Group  string          `query:"group" maxLength:"64" doc:"Default: all of your groups"`
+	State  []devsync.State `query:"state" enum:"active,pending,retired" doc:"Default: active"`
+	Q      string          `query:"q" maxLength:"128" doc:"Any part of the id, the name or a tag, in any case"`
+	Tag    string          `query:"tag" maxLength:"32" doc:"A whole tag, in any case"`
+	Status devsync.Health  `query:"status" enum:"ok,failed,failing,silent" doc:"ok, failed: of the newest event; failing, silent: an alert is open"`
 }
 
 type deviceList struct{ Body List[Device] }
@@ -231,13 +233,20 @@ func (a *API) listDevices(ctx context.Context, in *devicesRequest) (*deviceList,
 		return nil, err
 	}
 	id, group, _ := strings.Cut(after, "\x00")
-	rows, err := a.deps.Devices.List(ctx, caller(ctx), in.Group, devsync.DeviceQuery{
-		Group: group, States: in.State, Prefix: in.Q, After: id, Limit: in.Limit + 1,
+	rows, next, err := a.deps.Devices.List(ctx, caller(ctx), in.Group, devsync.DeviceQuery{
+		Group: group, States: in.State, Search: in.Q, Tag: in.Tag, Health: in.Status, After: id, Limit: in.Limit,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &deviceList{Body: listOf(rows, in.Limit, func(d devsync.Device) string { return d.ID + "\x00" + d.Group }, ShowDevice)}, nil
+	out := &deviceList{Body: List[Device]{Items: make([]Device, len(rows))}}
+	for i, d := range rows {
+		out.Body.Items[i] = ShowDevice(d)
+	}
+	if next != (devsync.Place{}) {
+		out.Body.NextCursor = cursorOf(next.Device + "\x00" + next.Group)
+	}
+	return out, nil
 }
 
 type deviceAnswer struct{ Body Device }

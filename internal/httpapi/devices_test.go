@@ -54,6 +54,35 @@ func ids(s someone, query string) string {
 	return strings.Join(all, " ")
 }
 
+// TestDeviceSearchInPortions: a search looks at so many devices at a time, and goes
+// on where it stopped, over all groups.
+func TestDeviceSearchInPortions(t *testing.T) {
+	f := newFleet(t, func(o *devsync.Options) { o.Look = 4 })
+	other := f.owner.with(auth.NewToken{Kind: auth.KindDevice, Groups: []string{f.owner.group()}})
+	for _, id := range []string{"a", "b", "c", "d", "press", "x", "y"} {
+		f.put(f.line(id))
+		if id != "b" {
+			other.post(oneEvent, f.line(id)).want(http.StatusCreated, "")
+		}
+	}
+	for limit, want := range map[string]string{"1": "press press", "2": "press press", "200": "press press"} {
+		var found []string
+		path, first, pages := "/api/v1/devices?q=ress&limit="+limit, "/api/v1/devices?q=ress&limit="+limit, 0
+		for ; path != ""; pages++ {
+			page := into[devices](f.owner.get(path), http.StatusOK)
+			for _, d := range page.Items {
+				found = append(found, d.DeviceID)
+			}
+			if path = ""; page.NextCursor != nil {
+				path = first + "&cursor=" + *page.NextCursor
+			}
+		}
+		if got := strings.Join(found, " "); got != want || (limit != "200") != (pages > 2) {
+			t.Errorf("limit %s: %s in %d pages, want %s", limit, got, pages, want)
+		}
+	}
+}
+
 // TestDeviceIDsInPaths: whatever device may report can be asked for.
 func TestDeviceIDsInPaths(t *testing.T) {
 	f := newFleet(t)
@@ -100,7 +129,7 @@ func TestDeviceRegistry(t *testing.T) {
 	there := f.owner.with(auth.NewToken{Kind: auth.KindDevice, Groups: []string{other}})
 	there.post(oneEvent, f.line("b", "total_errors", "2", "total_files_synced", "0")).want(http.StatusCreated, "")
 	for query, want := range map[string]string{
-		"": "a1 a2 b b c", "?group=" + other: "b", "?q=a": "a1 a2", "?q=A": "", "?state=retired": "", "?state=active,retired": "a1 a2 b b c", "?state=pending": "",
+		"": "a1 a2 b b c", "?group=" + other: "b", "?q=a": "a1 a2", "?q=A": "a1 a2", "?q=2": "a2", "?q=nothing": "", "?status=failed": "b c", "?status=ok": "a1 a2 b", "?status=silent": "", "?tag=hall": "", "?state=retired": "", "?state=active,retired": "a1 a2 b b c", "?state=pending": "",
 	} {
 		if got := ids(f.owner, query); got != want {
 			t.Errorf("%s: %s, want %s", query, got, want)

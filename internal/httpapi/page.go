@@ -35,11 +35,16 @@ func listOf[R, T any](rows []R, limit int, key func(R) string, show func(R) T) L
 	l := List[T]{Items: make([]T, 0, min(len(rows), limit))}
 	for i, row := range rows {
 		if i == limit {
-			next := base64.RawURLEncoding.EncodeToString([]byte(key(rows[i-1])))
-			l.NextCursor = &next
+			l.NextCursor = cursorOf(key(rows[i-1]))
 			break
 		}
 		l.Items = append(l.Items, show(row))
 	}
 	return l
+}
+
+// cursorOf returns the cursor of what comes after a key.
+func cursorOf(key string) *string {
+	next := base64.RawURLEncoding.EncodeToString([]byte(key))
+	return &next
 }

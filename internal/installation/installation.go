@@ -4,10 +4,7 @@ package installation
 
 import (
 	"context"
-	"strings"
 	"time"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 // Overview is the state of the installation in numbers.
@@ -71,7 +68,7 @@ type Worker struct {
 }
 
 // Store reads over the whole installation. Lists are in the order of ids, after
-// one; their names begin with prefix, whatever the case (Fold).
+// one; their names begin with prefix, whatever the case (fault.Fold).
 type Store interface {
 	// Overview costs little at a million tasks: it may be asked every second.
 	Overview(ctx context.Context, now time.Time) (Overview, error)
@@ -80,6 +77,3 @@ type Store interface {
 	// HasWorker reports whether there is, or was, a worker of that id.
 	HasWorker(ctx context.Context, id string) (bool, error)
 }
-
-// Fold returns a name as prefixes are compared with it.
-func Fold(name string) string { return strings.ToLower(norm.NFC.String(name)) }

@@ -39,6 +39,29 @@ const (
 	Retired State = "retired" // out of use: no alerts; it is shown only where asked for
 )
 
+// Health is how a device does.
+type Health string
+
+const (
+	Fine     Health = "ok"      // its newest event had no errors
+	Broken   Health = "failed"  // it had
+	Repeated Health = "failing" // an alert for its failures is open
+	Quiet    Health = "silent"  // an alert for its silence is
+)
+
+// is reports whether a device does so; any is, where it is empty.
+func (d Device) is(h Health) bool {
+	switch h {
+	case Fine, Broken:
+		return (d.Newest == d.LastSuccess) == (h == Fine)
+	case Repeated:
+		return d.Failing
+	case Quiet:
+		return d.Silent
+	}
+	return true
+}
+
 // Totals count events that were ever accepted, whether they are still kept or not.
 type Totals struct {
 	Events  int64

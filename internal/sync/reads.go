@@ -77,11 +77,19 @@ func (s *Service) mayDecide(ctx context.Context, c auth.Caller, group string) er
 	return err
 }
 
+// Place is where a list of devices goes on; the zero one is its end.
+type Place struct{ Device, Group string }
+
+func (p Place) compare(o Place) int {
+	return cmp.Or(cmp.Compare(p.Device, o.Device), cmp.Compare(p.Group, o.Group))
+}
+
 // List lists devices, by id and then group, after the one of q.After and q.Group:
 // those of the group named, else of all of the caller's. Without states asked
 // for, the active ones; pending ones only of groups where the caller may let them
-// in.
-func (s *Service) List(ctx context.Context, c auth.Caller, group string, q DeviceQuery) ([]Device, error) {
+// in. It returns where to go on; a search may find fewer than q.Limit, or none,
+// before there.
+func (s *Service) List(ctx context.Context, c auth.Caller, group string, q DeviceQuery) (found []Device, next Place, err error) {
 	p := auth.View
 	if slices.Contains(q.States, Pending) {
 		p = auth.ManageSettings
@@ -91,22 +99,33 @@ func (s *Service) List(ctx context.Context, c auth.Caller, group string, q Devic
 	}
 	in, err := s.groupsFor(ctx, c, group, p)
 	if err != nil {
-		return nil, err
+		return nil, Place{}, err
 	}
-	q.Prefix = norm.NFC.String(q.Prefix)
-	var found []Device
 	for _, g := range in {
 		page := q
 		page.Group, page.Too = g, q.After != "" && g > q.Group
-		some, err := s.Store.Devices(ctx, page)
+		page.Limit, page.Look = q.Limit+1, max(q.Limit, s.Look/len(in))
+		some, looked, err := s.Store.Devices(ctx, page)
 		if err != nil {
-			return nil, err
+			return nil, Place{}, err
 		}
 		found = append(found, some...)
+		if at := (Place{looked, g}); looked != "" && (next == Place{} || at.compare(next) < 0) {
+			next = at
+		}
 	}
-	slices.SortFunc(found, func(a, b Device) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Group, b.Group)) })
-	return found[:min(len(found), q.Limit)], nil
+	slices.SortFunc(found, func(a, b Device) int { return a.place().compare(b.place()) })
+	if next != (Place{}) { // beyond, not all groups were looked at
+		found = slices.DeleteFunc(found, func(d Device) bool { return d.place().compare(next) > 0 })
+	}
+	if len(found) > q.Limit {
+		found = found[:q.Limit]
+		next = found[q.Limit-1].place()
+	}
+	return found, next, nil
 }
+
+func (d Device) place() Place { return Place{d.ID, d.Group} }
 
 // Limits of what people say of a device (docs/http-api.md).
 const (

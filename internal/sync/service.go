@@ -1,6 +1,7 @@
 package devsync
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ type Options struct {
 	Groups     *groups.Service
 	Roles      auth.Memberships
 	DeviceRate float64  // events a second that one device may report to this server; 0: no bound
+	Look       int      // at how many devices a request looks that searches, over all groups; 0: DefaultLook
 	Tellers    []Teller // in order; may be empty
 	// Changed, if set, is told which devices of a group have reported or were changed. It must not
 	// block.
@@ -32,8 +34,12 @@ type Options struct {
 	Now     func() time.Time
 }
 
+// DefaultLook is at how many devices a request looks that searches.
+const DefaultLook = 10_000
+
 // NewService makes a Service.
 func NewService(o Options) *Service {
+	o.Look = cmp.Or(o.Look, DefaultLook)
 	return &Service{Options: o, pace: newPace(o.DeviceRate)}
 }
 

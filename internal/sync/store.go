@@ -2,7 +2,10 @@ package devsync
 
 import (
 	"context"
+	"strings"
 	"time"
+
+	"github.com/firmlight/firmlight/internal/fault"
 )
 
 // Stored is an event as it is kept.
@@ -27,8 +30,9 @@ type Store interface {
 
 	// Device returns ErrNoDevice.
 	Device(ctx context.Context, group, id string) (Device, error)
-	// Devices lists a group's by id, those after the id q.After.
-	Devices(ctx context.Context, q DeviceQuery) ([]Device, error)
+	// Devices lists a group's by id, those after the id q.After. Where it ended
+	// because it had looked at q.Look, looked is the id of the last of those.
+	Devices(ctx context.Context, q DeviceQuery) (found []Device, looked string, err error)
 	// GroupsOfDevice returns which of the groups know a device.
 	GroupsOfDevice(ctx context.Context, id string, groups []string) ([]string, error)
 	// UpdateDevice changes the fields that are set: ErrNoDevice. One that is no
@@ -65,10 +69,30 @@ type Store interface {
 type DeviceQuery struct {
 	Group  string
 	States []State // none: all
-	Prefix string  // of the id
-	After  string  // device id of the page before
-	Too    bool    // the device After itself is wanted, too
+	Search string  // any part of the id, the name or a tag, in any case
+	Tag    string  // a whole one, in any case
+	Health Health
+	After  string // device id of the page before
+	Too    bool   // the device After itself is wanted, too
 	Limit  int
+	Look   int // at most at so many, where Searches
+}
+
+// Searches reports whether devices have to be looked at one by one.
+func (q DeviceQuery) Searches() bool { return q.Search != "" || q.Tag != "" || q.Health != "" }
+
+// Finder returns what says whether a device of the group and states is wanted.
+func (q DeviceQuery) Finder() func(Device) bool {
+	search, tag := fault.Fold(q.Search), fault.Fold(q.Tag)
+	return func(d Device) bool {
+		found, tagged := search == "" || strings.Contains(fault.Fold(d.ID), search) || strings.Contains(fault.Fold(d.Name), search), tag == ""
+		for _, t := range d.Tags {
+			t = fault.Fold(t)
+			found = found || strings.Contains(t, search)
+			tagged = tagged || t == tag
+		}
+		return found && tagged && d.is(q.Health)
+	}
 }
 
 // Change is what people change of a device; nil: stays.

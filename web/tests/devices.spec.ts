@@ -154,11 +154,25 @@ test("new devices wait for approval; names, tags, and out of use", async ({ page
   await page.getByRole("button", { name: "Use again: The one by the door" }).click();
   await expect(row(page, "Devices", "lobby")).toHaveCount(0);
   await page.getByText("In use").click();
-  await page.getByLabel("Search").fill("lob");
-  await expect(page).toHaveURL(/q=lob/);
+  await page.getByLabel("Search").fill("obb");
+  await expect(page).toHaveURL(/q=obb/);
   await expect(row(page, "Devices", "lobby")).toBeVisible();
-  await page.getByLabel("Search").fill("door");
-  await expect(page.getByText("No id begins with “door”")).toBeVisible();
+  await page.getByLabel("Search").fill("DOOR"); // a part of its name
+  await expect(page).toHaveURL(/q=DOOR/);
+  await expect(row(page, "Devices", "lobby")).toBeVisible();
+  await page.getByRole("button", { name: "north" }).click(); // its tag
+  await expect(page).toHaveURL(/tag=north/);
+  await expect(row(page, "Devices", "lobby")).toBeVisible();
+  await page.getByRole("combobox", { name: "Status" }).click();
+  await page.getByRole("option", { name: "Failed last time" }).click();
+  await expect(page.getByText("No device matches")).toBeVisible();
+  await page.reload();
+  await expect(page.getByText("No device matches")).toBeVisible();
+  await send(report("lobby", { ago: -5, errors: 1 }));
+  await expect(row(page, "Devices", "lobby")).toContainText("Failed"); // it came by itself
+  await page.getByLabel("Search").fill("nothing");
+  await page.getByRole("button", { name: "Clear the filters" }).click();
+  await expect(page).not.toHaveURL(/q=|tag=|status=/);
 });
 
 test("devices that fail again and again, by total and in a row", async ({ page }) => {

@@ -96,29 +96,38 @@ func (db *DB) Device(ctx context.Context, group, id string) (devsync.Device, err
 }
 
 // Devices implements devsync.Store.
-func (db *DB) Devices(ctx context.Context, q devsync.DeviceQuery) ([]devsync.Device, error) {
-	after := "$gt"
+func (db *DB) Devices(ctx context.Context, q devsync.DeviceQuery) (found []devsync.Device, looked string, err error) {
+	after, most := "$gt", q.Limit
 	if q.Too {
 		after = "$gte"
 	}
-	ids := D{is(after, q.After)}
-	if q.Prefix > q.After { // all that begin with it come later
-		ids = D{is("$gte", q.Prefix)}
+	if q.Searches() {
+		most = q.Look
 	}
-	if q.Prefix != "" {
-		ids = append(ids, is("$lt", q.Prefix+lastRune))
-	}
-	filter := D{is("group_id", q.Group), is("id", ids)}
+	filter := D{is("group_id", q.Group), is("id", D{is(after, q.After)})}
 	if len(q.States) > 0 {
 		filter = append(filter, op("state", "$in", q.States))
 	}
-	docs, err := find[deviceDoc](ctx, db.devices(), filter,
-		options.Find().SetProjection(shown).SetSort(D{is("id", 1)}).SetLimit(int64(q.Limit)))
-	var found []devsync.Device
-	for i := range docs {
-		found = append(found, docs[i].device())
+	cur, err := db.devices().Find(ctx, filter, options.Find().SetProjection(shown).SetSort(D{is("id", 1)}).SetLimit(int64(most)))
+	if err != nil {
+		return nil, "", fail(err)
 	}
-	return found, err
+	defer func() { _ = cur.Close(context.WithoutCancel(ctx)) }() // what was read is not in doubt
+	wanted, seen := q.Finder(), 0
+	for ; len(found) < q.Limit && cur.Next(ctx); seen++ {
+		var d deviceDoc
+		if err := cur.Decode(&d); err != nil {
+			return nil, "", fail(err)
+		}
+		looked = d.ID
+		if dev := d.device(); wanted(dev) {
+			found = append(found, dev)
+		}
+	}
+	if seen < most || len(found) == q.Limit {
+		looked = "" // these were all, or enough
+	}
+	return found, looked, fail(cur.Err())
 }
 
 // GroupsOfDevice implements devsync.Store.

@@ -8,8 +8,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/firmlight/firmlight/internal/auth"
+	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/internal/groups"
-	"github.com/firmlight/firmlight/internal/installation"
 )
 
 var _ groups.Store = (*DB)(nil)
@@ -80,7 +80,7 @@ func only(fields ...string) D {
 // InsertGroup implements groups.Store.
 func (db *DB) InsertGroup(ctx context.Context, g groups.Group, owner groups.Membership) error {
 	_, err := db.groups().InsertOne(ctx, groupDoc{
-		ID: g.ID, Name: g.Name, Fold: installation.Fold(g.Name), Description: g.Description,
+		ID: g.ID, Name: g.Name, Fold: fault.Fold(g.Name), Description: g.Description,
 		ResultRetention: g.ResultRetention, CreatedAt: g.CreatedAt,
 		Members: map[string]memberDoc{owner.User: {ID: owner.ID, Role: owner.Role, JoinedAt: owner.JoinedAt}}, Size: 1,
 		Invitations: map[string]invitationDoc{}, Links: map[string]linkDoc{},
@@ -128,7 +128,7 @@ func (db *DB) GroupsOf(ctx context.Context, user, after string, limit int) ([]gr
 func (db *DB) UpdateGroup(ctx context.Context, id string, s groups.Settings) error {
 	set := D{notDeleted} // something, for the case of nothing
 	if s.Name != nil {
-		set = append(set, is("name", *s.Name), is("fold", installation.Fold(*s.Name)))
+		set = append(set, is("name", *s.Name), is("fold", fault.Fold(*s.Name)))
 	}
 	if s.Description != nil {
 		set = append(set, is("description", *s.Description))

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/firmlight/firmlight/internal/auth"
+	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/internal/installation"
 	"github.com/firmlight/firmlight/internal/workers"
 )
@@ -101,7 +102,7 @@ func (db *DB) overMinutes(ctx context.Context, o *installation.Overview, now tim
 func (db *DB) AllGroups(ctx context.Context, prefix, after string, limit int) ([]installation.Group, error) {
 	filter := D{notDeleted, op("_id", "$gt", after)}
 	if prefix != "" {
-		filter = append(filter, begins("fold", installation.Fold(prefix)))
+		filter = append(filter, begins("fold", fault.Fold(prefix)))
 	}
 	docs, err := find[groupDoc](ctx, db.groups(), filter,
 		options.Find().SetProjection(only("members")).SetSort(D{is("_id", 1)}).SetLimit(int64(limit)))
@@ -141,10 +142,10 @@ func (db *DB) AllWorkers(ctx context.Context, prefix, after string, limit int) (
 	if err != nil {
 		return nil, err
 	}
-	prefix = installation.Fold(prefix)
+	prefix = fault.Fold(prefix)
 	var wanted []string
 	for _, s := range sessions {
-		if len(wanted) < limit && !slices.Contains(wanted, s.Worker) && strings.HasPrefix(installation.Fold(s.Name), prefix) {
+		if len(wanted) < limit && !slices.Contains(wanted, s.Worker) && strings.HasPrefix(fault.Fold(s.Name), prefix) {
 			wanted = append(wanted, s.Worker)
 		}
 	}

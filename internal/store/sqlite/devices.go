@@ -23,37 +23,64 @@ func (db *DB) Device(ctx context.Context, group, id string) (devsync.Device, err
 }
 
 // Devices implements devsync.Store.
-func (db *DB) Devices(ctx context.Context, q devsync.DeviceQuery) ([]devsync.Device, error) {
-	c := devicePage(q)
-	return db.devices(ctx, c.String(), c.args...)
+func (db *DB) Devices(ctx context.Context, q devsync.DeviceQuery) (found []devsync.Device, looked string, err error) {
+	if !q.Searches() {
+		c := devicePage(q, q.Limit)
+		found, err = db.devices(ctx, c.String(), c.args...)
+		return found, "", err
+	}
+	wanted, seen := q.Finder(), 0
+	c := devicePage(q, q.Look)
+	err = db.eachDevice(ctx, func(d devsync.Device) error {
+		seen++
+		looked = d.ID
+		if wanted(d) {
+			found = append(found, d)
+		}
+		if len(found) == q.Limit {
+			return errEnough
+		}
+		return nil
+	}, c.String(), c.args...)
+	if errors.Is(err, errEnough) {
+		return found, "", nil
+	}
+	if seen < q.Look {
+		looked = "" // these were all
+	}
+	return found, looked, err
 }
 
-func devicePage(q devsync.DeviceQuery) *clause {
+func devicePage(q devsync.DeviceQuery, limit int) *clause {
 	c := &clause{}
-	c.add("WHERE d.group_id = ? AND d.id >= ? AND (? OR d.id > ?)", q.Group, max(q.After, q.Prefix), q.Too || q.After < q.Prefix, q.After)
-	if q.Prefix != "" {
-		c.add(" AND d.id < ?", q.Prefix+lastRune)
-	}
+	c.add("WHERE d.group_id = ? AND d.id >= ? AND (? OR d.id > ?)", q.Group, q.After, q.Too, q.After)
 	if len(q.States) > 0 {
 		c.add(" AND d.state IN (SELECT value FROM json_each(?))", toJSON(q.States))
 		if !slices.Contains(q.States, devsync.Active) {
 			c.add(" AND d.state <> 'active'") // as devices_others says it
 		}
 	}
-	c.add(" ORDER BY d.id LIMIT ?", q.Limit)
+	c.add(" ORDER BY d.id LIMIT ?", limit)
 	return c
 }
 
-func (db *DB) devices(ctx context.Context, where string, args ...any) ([]devsync.Device, error) {
-	var found []devsync.Device
-	err := db.read(ctx, func(rows *sql.Rows) error {
-		var d knownDevice
-		err := d.scan(rows)
-		d.Failing, d.Silent = d.failing != "", d.silent != ""
-		found = append(found, d.Device)
-		return err
-	}, "SELECT "+deviceColumns+fromDevices+where, args...)
+func (db *DB) devices(ctx context.Context, where string, args ...any) (found []devsync.Device, err error) {
+	err = db.eachDevice(ctx, func(d devsync.Device) error {
+		found = append(found, d)
+		return nil
+	}, where, args...)
 	return found, err
+}
+
+func (db *DB) eachDevice(ctx context.Context, f func(devsync.Device) error, where string, args ...any) error {
+	return db.read(ctx, func(rows *sql.Rows) error {
+		var d knownDevice
+		if err := d.scan(rows); err != nil {
+			return err
+		}
+		d.Failing, d.Silent = d.failing != "", d.silent != ""
+		return f(d.Device)
+	}, "SELECT "+deviceColumns+fromDevices+where, args...)
 }
 
 // GroupsOfDevice implements devsync.Store.

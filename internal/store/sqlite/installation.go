@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/internal/installation"
 )
 
@@ -111,14 +112,14 @@ var errEnough = errors.New("sqlite: enough rows")
 // named walks ids with their names, in order, and returns the first whose name
 // begins with prefix: SQLite folds the case of ASCII only.
 func (db *DB) named(ctx context.Context, prefix string, limit int, q string, args ...any) ([]string, error) {
-	prefix = installation.Fold(prefix)
+	prefix = fault.Fold(prefix)
 	var ids []string
 	err := db.read(ctx, func(rows *sql.Rows) error {
 		var id, name string
 		if err := rows.Scan(&id, &name); err != nil {
 			return err
 		}
-		if len(ids) > 0 && ids[len(ids)-1] == id || !strings.HasPrefix(installation.Fold(name), prefix) {
+		if len(ids) > 0 && ids[len(ids)-1] == id || !strings.HasPrefix(fault.Fold(name), prefix) {
 			return nil // another session of that worker
 		}
 		if ids = append(ids, id); len(ids) == limit {

@@ -277,8 +277,12 @@ func devicesRegistry(t *testing.T, s devsync.Store) {
 	names := func(q devsync.DeviceQuery) (ids []string) {
 		t.Helper()
 		q.Group, q.Limit = "g", cmp.Or(q.Limit, 10)
-		ds, err := s.Devices(ctx, q)
+		q.Look = cmp.Or(q.Look, 10)
+		ds, looked, err := s.Devices(ctx, q)
 		must(t, err)
+		if looked != "" {
+			defer func() { ids = append(ids, "… "+looked) }()
+		}
 		for _, d := range ds {
 			ids = append(ids, d.ID)
 		}
@@ -302,9 +306,24 @@ func devicesRegistry(t *testing.T, s devsync.Store) {
 		{devsync.DeviceQuery{Limit: 2}, []string{"a", "ab"}},
 		{devsync.DeviceQuery{After: "ab"}, []string{"b"}},
 		{devsync.DeviceQuery{After: "ab", Too: true}, []string{"ab", "b"}},
-		{devsync.DeviceQuery{Prefix: "a"}, []string{"a", "ab"}},
-		{devsync.DeviceQuery{Prefix: "a", After: "a"}, []string{"ab"}},
-		{devsync.DeviceQuery{Prefix: "b", After: "a", Too: true}, []string{"b"}},
+		{devsync.DeviceQuery{Search: "B"}, []string{"ab", "b"}},
+		{devsync.DeviceQuery{Search: "b", Limit: 1}, []string{"ab"}},
+		{devsync.DeviceQuery{Search: "b", After: "ab"}, []string{"b"}},
+		{devsync.DeviceQuery{Search: "inte"}, []string{"b"}},
+		{devsync.DeviceQuery{Search: "ALL"}, []string{"b"}},
+		{devsync.DeviceQuery{Search: "A%"}, nil},
+		{devsync.DeviceQuery{Search: "b", Look: 1}, []string{"… a"}},
+		{devsync.DeviceQuery{Search: "b", Look: 2}, []string{"ab", "… ab"}},
+		{devsync.DeviceQuery{Search: "b", Look: 3}, []string{"ab", "b", "… b"}},
+		{devsync.DeviceQuery{Search: "b", Look: 4}, []string{"ab", "b"}},
+		{devsync.DeviceQuery{Look: 1}, []string{"a", "ab", "b"}},
+		{devsync.DeviceQuery{Tag: "Hall"}, []string{"b"}},
+		{devsync.DeviceQuery{Tag: "hal"}, nil},
+		{devsync.DeviceQuery{Tag: "2", Search: "a"}, []string{"b"}},
+		{devsync.DeviceQuery{Health: devsync.Broken}, []string{"b"}},
+		{devsync.DeviceQuery{Health: devsync.Fine}, []string{"a", "ab"}},
+		{devsync.DeviceQuery{Health: devsync.Repeated}, nil},
+		{devsync.DeviceQuery{Health: devsync.Quiet}, nil},
 		{devsync.DeviceQuery{States: []devsync.State{devsync.Retired, devsync.Active}, After: "a"}, []string{"ab", "b"}},
 		{devsync.DeviceQuery{States: []devsync.State{devsync.Retired}}, []string{"b"}},
 	} {
@@ -338,6 +357,10 @@ func devicesApproval(t *testing.T, s devsync.Store) {
 	must(t, s.UpdateDevice(ctx, "g", "new", devsync.Change{State: &active}, clock))
 	if d, err := s.Device(ctx, "g", "new"); err != nil || d.State != active || !d.Failing {
 		t.Errorf("let in: %+v, %v", d, err)
+	}
+	found, _, err := s.Devices(ctx, devsync.DeviceQuery{Group: "g", Health: devsync.Repeated, Limit: 10, Look: 10})
+	if err != nil || len(found) != 1 || found[0].ID != "new" {
+		t.Errorf("those that keep failing: %+v, %v", found, err)
 	}
 }
 

@@ -472,7 +472,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The devices of your groups
+         * The devices of your groups; a search looks at 10,000 for an answer
          * @description Who may call it: token: session, api (devices:read).
          */
         get: operations["list-devices"];
@@ -4237,10 +4237,14 @@ export interface operations {
                 group?: string;
                 /** @description How many items at most */
                 limit?: number;
-                /** @description Beginning of the device id */
+                /** @description Any part of the id, the name or a tag, in any case */
                 q?: string;
                 /** @description Default: active */
                 state?: ("active" | "pending" | "retired")[] | null;
+                /** @description ok, failed: of the newest event; failing, silent: an alert is open */
+                status?: "ok" | "failed" | "failing" | "silent";
+                /** @description A whole tag, in any case */
+                tag?: string;
             };
             header?: never;
             path?: never;

@@ -1,4 +1,5 @@
 // What a list shows is kept in the address, so that it can be shared and gone back to.
+import { useCallback } from "react";
 import { useSearchParams } from "react-router";
 
 /** What changes of the address's parameters; undefined, empty and false take one away, true is "1". */
@@ -17,10 +18,13 @@ export function withParams(params: URLSearchParams, change: Change): URLSearchPa
 /** The address's parameters, and what changes some of them. */
 export function useAddress(): [URLSearchParams, (change: Change) => void] {
   const [params, setParams] = useSearchParams();
-  const change = (c: Change) => {
-    // The address is ahead of what is drawn, where two changes follow each other closely.
-    setParams(withParams(new URLSearchParams(location.search), c), { replace: true });
-  };
+  const change = useCallback(
+    (c: Change) => {
+      // The address is ahead of what is drawn, where two changes follow each other closely.
+      setParams(withParams(new URLSearchParams(location.search), c), { replace: true });
+    },
+    [setParams],
+  );
   return [params, change];
 }
 

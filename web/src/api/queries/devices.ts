@@ -1,6 +1,6 @@
 import { useThrottledCallback } from "@mantine/hooks";
 import { type QueryClient, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useRef } from "react";
+import { useCallback, useRef } from "react";
 import { useLive } from "../../live/live";
 import { api, ok, type Schema } from "../client";
 import { groupKeys } from "./groups";
@@ -17,7 +17,26 @@ export type Rules = Schema<"ShownRules">;
 /** Which devices a list has. */
 export interface DeviceFilter {
   state: DeviceState;
-  q: string; // what the id begins with
+  q: string; // any part of the id, the name or a tag
+  tag: string; // a whole one
+  status: DeviceStatus | ""; // "": any
+}
+
+export const deviceStatuses = ["failing", "silent", "failed", "ok"] as const;
+export type DeviceStatus = (typeof deviceStatuses)[number];
+
+const fold = (s: string) => s.normalize("NFC").toLowerCase();
+
+/** Whether a list has a device, by the same rules as the server. */
+export function belongs(d: Device, f: DeviceFilter): boolean {
+  const [q, tag] = [fold(f.q), fold(f.tag)];
+  const does = f.status === "failing" || f.status === "silent" ? d[f.status] : d.status === f.status;
+  return (
+    d.state === f.state &&
+    [d.device_id, d.name, ...d.tags].some((text) => fold(text).includes(q)) &&
+    (tag === "" || d.tags.some((t) => fold(t) === tag)) &&
+    (f.status === "" || does)
+  );
 }
 
 /** Which events of a device. */
@@ -56,10 +75,16 @@ export const deviceKeys = {
 const of = (group: string, id: string) => ({ path: { id }, query: { group } });
 
 export const useDevices = (group: string, filter: DeviceFilter) =>
-  usePages(deviceKeys.list(group, filter), (cursor) => {
-    const query = { group, cursor, limit: 100, state: [filter.state], ...(filter.q && { q: filter.q }) };
-    return ok(api.GET("/api/v1/devices", { params: { query } }));
-  });
+  usePages(
+    deviceKeys.list(group, filter),
+    (cursor) => {
+      const { state, q, tag, status } = filter;
+      const more = { ...(q && { q }), ...(tag && { tag }), ...(status && { status }) };
+      const query = { group, cursor, limit: 200, state: [state], ...more };
+      return ok(api.GET("/api/v1/devices", { params: { query } }));
+    },
+    { gcTime: 0 }, // of a large fleet there are hundreds of pages: who comes back begins anew
+  );
 
 export const useDevice = (group: string, id: string) =>
   useQuery({
@@ -178,20 +203,22 @@ function show(queries: QueryClient, group: string, news: ReadonlyMap<string, Dev
   for (const [id, d] of news)
     queries.setQueryData<Device>(deviceKeys.one(group, id), (old) => (old ? d : undefined));
   for (const [key, data] of queries.getQueriesData<DevicePages>({ queryKey: deviceKeys.lists(group) })) {
-    const { state, q } = key[3] as DeviceFilter;
-    const belongs = (d: Device) => d.state === state && d.device_id.startsWith(q);
-    if (data) queries.setQueryData<DevicePages>(key, withDevices(data, news, belongs));
+    const wanted = (d: Device) => belongs(d, key[3] as DeviceFilter);
+    if (data) queries.setQueryData<DevicePages>(key, withDevices(data, news, wanted));
   }
 }
 
 /** Changes a device, and shows it as the server answers. */
-export function useUpdateDevice(d: Device) {
+export function useUpdateDevice() {
   const queries = useQueryClient();
-  return async (body: Schema<"UpdateDeviceRequestBody">): Promise<void> => {
-    const now = await deviceActions.update(d, body);
-    show(queries, d.group, new Map([[now.device_id, now]]));
-    void queries.invalidateQueries({ queryKey: deviceKeys.derived(d.group) });
-  };
+  return useCallback(
+    async (d: Device, body: Schema<"UpdateDeviceRequestBody">): Promise<void> => {
+      const now = await deviceActions.update(d, body);
+      show(queries, d.group, new Map([[now.device_id, now]]));
+      void queries.invalidateQueries({ queryKey: deviceKeys.derived(d.group) });
+    },
+    [queries],
+  );
 }
 
 const drawEvery = 250; // ms

@@ -13,6 +13,7 @@ export type Pages<T> = InfiniteData<Page<T>, string | undefined>;
 export function usePages<P extends Page<unknown>>(
   key: QueryKey,
   read: (cursor: string | undefined) => Promise<P>,
+  options: { gcTime?: number } = {},
 ) {
   return useInfiniteQuery({
     queryKey: key,
@@ -20,6 +21,7 @@ export function usePages<P extends Page<unknown>>(
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (last) => last.next_cursor ?? undefined,
     placeholderData: keepPreviousData,
+    ...options,
   });
 }
 

@@ -1,77 +1,104 @@
 import { Button, Group, Modal, Stack, TagsInput, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
-import { useDisclosure } from "@mantine/hooks";
 import { notifications } from "@mantine/notifications";
+import { useCallback, useState } from "react";
 import { inWords } from "../../api/error";
 import { type Device, useUpdateDevice } from "../../api/queries/devices";
-import { ConfirmButton } from "../../ui/ConfirmButton";
+import { ConfirmDialog } from "../../ui/ConfirmButton";
 import { Problem } from "../../ui/Problem";
 import { useSubmit } from "../../ui/useSubmit";
 
 /** What a device is called by people. */
 export const nameOf = (d: { name: string; device_id: string }): string => d.name || d.device_id;
 
-/** What admins of the group can do to a device. */
-export function DeviceActions({ device, size }: { device: Device; size: "xs" | "sm" }) {
-  const update = useUpdateDevice(device);
-  const [editing, { open, close }] = useDisclosure();
-  const name = nameOf(device);
-  const letIn = () =>
-    update({ state: "active" }).catch((e: unknown) =>
-      notifications.show({ color: "red", title: "That did not work", message: inWords(e) }),
-    );
+/** What admins of the group can do to a device, in the words of its buttons. */
+export type DeviceAction = "accept" | "edit" | "retire";
+
+/** The actions that a device has. */
+export function actionsOf(d: Device): { action: DeviceAction; label: string; hint: string }[] {
+  const name = nameOf(d);
+  const accept = d.state === "pending" ? "Accept" : "Use again";
+  const retire = d.state === "pending" ? "Reject…" : "Retire…";
+  return [
+    ...(d.state === "active"
+      ? []
+      : [{ action: "accept" as const, label: accept, hint: `${accept}: ${name}` }]),
+    { action: "edit", label: "Edit", hint: `Edit: ${name}` },
+    ...(d.state === "retired"
+      ? []
+      : [{ action: "retire" as const, label: retire, hint: `${retire} ${name}` }]),
+  ];
+}
+
+/** The buttons of a device's page. */
+export function DeviceActions({ device }: { device: Device }) {
+  const { ask, dialog } = useDeviceActions();
   return (
     <Group gap="xs" justify="flex-end" wrap="nowrap">
-      {device.state !== "active" && (
+      {actionsOf(device).map(({ action, label, hint }) => (
         <Button
-          size={size}
-          onClick={() => void letIn()}
-          aria-label={`${device.state === "pending" ? "Accept" : "Use again"}: ${name}`}
+          key={action}
+          size="sm"
+          variant={action === "accept" ? "filled" : "default"}
+          aria-label={hint}
+          onClick={() => ask(device, action)}
         >
-          {device.state === "pending" ? "Accept" : "Use again"}
+          {label}
         </Button>
-      )}
-      <Button size={size} variant="default" onClick={open} aria-label={`Edit: ${name}`}>
-        Edit
-      </Button>
-      {device.state !== "retired" && <Retire device={device} size={size} />}
-      <Modal opened={editing} onClose={close} title={name} centered>
-        <Edit device={device} close={close} />
-      </Modal>
+      ))}
+      {dialog}
     </Group>
   );
 }
 
-function Retire({ device, size }: { device: Device; size: "xs" | "sm" }) {
-  const update = useUpdateDevice(device);
-  const pending = device.state === "pending";
-  return (
-    <ConfirmButton
-      size={size}
-      variant="default"
-      title={pending ? `Reject ${nameOf(device)}?` : `Retire ${nameOf(device)}?`}
-      confirm={pending ? "Reject" : "Retire"}
-      message={
-        <>
-          It is left out of the fleet, of failures and of alerts. What it reports is still kept, and you can
-          use it again from the list of retired devices.
-        </>
-      }
-      action={() => update({ state: "retired" })}
-    >
-      {pending ? "Reject…" : "Retire…"}
-    </ConfirmButton>
+/** What does an action, after a dialog where one is needed; one dialog for all devices of a page. */
+export function useDeviceActions() {
+  const update = useUpdateDevice();
+  const [asked, setAsked] = useState<{ device: Device; action: DeviceAction; opened: boolean }>();
+  const ask = useCallback(
+    (device: Device, action: DeviceAction) => {
+      if (action !== "accept") return setAsked({ device, action, opened: true });
+      update(device, { state: "active" }).catch((e: unknown) =>
+        notifications.show({ color: "red", title: "That did not work", message: inWords(e) }),
+      );
+    },
+    [update],
   );
+  const close = () => setAsked((a) => a && { ...a, opened: false }); // it stays while the dialog closes
+  if (!asked) return { ask, dialog: null };
+  const { device, action, opened } = asked;
+  const pending = device.state === "pending";
+  const dialog = (
+    <>
+      <Modal opened={opened && action === "edit"} onClose={close} title={nameOf(device)} centered>
+        <Edit device={device} close={close} />
+      </Modal>
+      <ConfirmDialog
+        opened={opened && action === "retire"}
+        close={close}
+        title={pending ? `Reject ${nameOf(device)}?` : `Retire ${nameOf(device)}?`}
+        confirm={pending ? "Reject" : "Retire"}
+        message={
+          <>
+            It is left out of the fleet, of failures and of alerts. What it reports is still kept, and you can
+            use it again from the list of retired devices.
+          </>
+        }
+        action={() => update(device, { state: "retired" })}
+      />
+    </>
+  );
+  return { ask, dialog };
 }
 
 function Edit({ device, close }: { device: Device; close: () => void }) {
-  const update = useUpdateDevice(device);
+  const update = useUpdateDevice();
   const form = useForm({
     initialValues: { name: device.name, tags: device.tags },
     validate: { tags: (tags) => (tags.some((t) => t.length > 32) ? "At most 32 characters each" : null) },
   });
   const { busy, error, submit } = useSubmit(form, async (values) => {
-    await update(values);
+    await update(device, values);
     close();
   });
   return (

@@ -33,7 +33,7 @@ function DeviceView({ group, id }: { group: string; id: string }) {
     <Page
       title={d ? nameOf(d) : "Device"}
       heading={d ? <Heading device={d} /> : <Skeleton h={60} w={220} />}
-      actions={d && admin && <DeviceActions device={d} size="sm" />}
+      actions={d && admin && <DeviceActions device={d} />}
     >
       <Problem error={device.error} retry={() => void device.refetch()} />
       {d ? <DeviceFacts device={d} /> : !device.error && <Skeleton h={110} />}

@@ -1,21 +1,22 @@
-import { Anchor, Button, Code, Group, SegmentedControl, Skeleton, Stack, Table, Text } from "@mantine/core";
+import { Button, Code, Group, SegmentedControl, Select, Skeleton, Stack, Text } from "@mantine/core";
 import { IconDevices, IconSearch } from "@tabler/icons-react";
-import { lazy, Suspense } from "react";
+import { lazy, Suspense, useCallback, useMemo } from "react";
 import { Link, useParams } from "react-router";
-import { type Device, type DeviceState, deviceActions, useDevices } from "../../api/queries/devices";
+import {
+  type DeviceFilter,
+  type DeviceState,
+  deviceActions,
+  deviceStatuses,
+  useDevices,
+} from "../../api/queries/devices";
 import { atLeast, useGroup } from "../../api/queries/groups";
 import { oneOf, useAddress } from "../../ui/address";
-import { devicePage } from "../../ui/devicePage";
 import { Empty } from "../../ui/Empty";
 import { ExportButton } from "../../ui/ExportButton";
-import { count, duration } from "../../ui/format";
-import { More } from "../../ui/More";
+import { plural } from "../../ui/format";
 import { Problem } from "../../ui/Problem";
-import { Rows } from "../../ui/Rows";
-import { TimeAgo } from "../../ui/TimeAgo";
 import { Typed } from "../../ui/Typed";
-import { DeviceBadges, Tags } from "./badges";
-import { DeviceActions, nameOf } from "./DeviceActions";
+import { FleetTable } from "./FleetTable";
 
 const FleetChart = lazy(() => import("./FleetChart"));
 
@@ -23,6 +24,13 @@ const words: Record<DeviceState, string> = {
   active: "In use",
   pending: "Waiting for approval",
   retired: "Retired",
+};
+
+const statusWords = {
+  failing: "Keeps failing",
+  silent: "Silent",
+  failed: "Failed last time",
+  ok: "OK last time",
 };
 
 /** The group's devices as a table. */
@@ -34,114 +42,107 @@ export function Component() {
     ? ["active", "pending", "retired"]
     : ["active", "retired"];
   const state = oneOf(params.get("state"), states);
-  const q = params.get("q") ?? "";
-  const list = useDevices(group, { state, q });
-  const devices = list.data?.pages.flatMap((p) => p.items);
+  const filter: DeviceFilter = {
+    state,
+    q: params.get("q")?.slice(0, 128) ?? "",
+    tag: params.get("tag")?.slice(0, 32) ?? "",
+    status: deviceStatuses.find((s) => s === params.get("status")) ?? "",
+  };
+  const filtered = filter.q !== "" || filter.tag !== "" || filter.status !== "";
+  const list = useDevices(group, filter);
+  const devices = useMemo(() => list.data?.pages.flatMap((p) => p.items) ?? [], [list.data]);
+  const onTag = useCallback((tag: string) => change({ tag }), [change]);
+  const more = list.hasNextPage && !list.isFetchNextPageError;
+  const loadMore = () => {
+    if (!list.isFetching) void list.fetchNextPage();
+  };
   return (
     <Stack>
-      {state === "active" && q === "" && devices && devices.length > 0 && (
+      {state === "active" && !filtered && devices.length > 0 && (
         <Suspense fallback={<Skeleton h={242} />}>
           <FleetChart group={group} />
         </Suspense>
       )}
-      <Group align="flex-end" justify="space-between">
-        <Group align="flex-end">
-          <Typed
-            label="Search"
-            value={q}
-            onChange={(v) => change({ q: v })}
-            placeholder="What the id begins with"
-            width={240}
-            max={128}
-            search
-          />
-          <SegmentedControl
-            aria-label="Which devices"
-            data={states.map((value) => ({ value, label: words[value] }))}
-            value={state}
-            onChange={(v) => change({ state: v === "active" ? undefined : v })}
-          />
-        </Group>
+      <Group align="flex-end">
+        <Typed
+          label="Search"
+          value={filter.q}
+          onChange={(q) => change({ q })}
+          placeholder="Id, name or tag"
+          width={240}
+          max={128}
+          search
+        />
+        <Typed
+          label="Tag"
+          value={filter.tag}
+          onChange={(tag) => change({ tag })}
+          placeholder="Any"
+          width={130}
+          max={32}
+        />
+        <Select
+          label="Status"
+          placeholder="Any"
+          clearable
+          clearButtonProps={{ "aria-label": "Any status" }}
+          w={160}
+          data={deviceStatuses.map((value) => ({ value, label: statusWords[value] }))}
+          value={filter.status || null}
+          onChange={(status) => change({ status: status ?? undefined })}
+        />
+        <SegmentedControl
+          aria-label="Which devices"
+          data={states.map((value) => ({ value, label: words[value] }))}
+          value={state}
+          onChange={(v) => change({ state: v === "active" ? undefined : v })}
+        />
+      </Group>
+      <Group justify="space-between">
+        <Text size="sm" c="dimmed" className="numbers" aria-live="polite">
+          {list.isPending ? "Reading…" : plural(devices.length, "device") + (more ? " so far" : "")}
+        </Text>
         <ExportButton file="sync-events.csv" read={() => deviceActions.exportGroup(group)} />
       </Group>
       <Problem error={list.error} retry={() => void list.refetch()} />
-      {devices?.length === 0 ? (
-        <Nothing state={state} q={q} clear={() => change({ q: undefined })} admin={admin} />
+      {devices.length === 0 && list.isSuccess && !more ? (
+        <Nothing
+          filter={filter}
+          filtered={filtered}
+          clear={() => change({ q: undefined, tag: undefined, status: undefined })}
+          admin={admin}
+        />
       ) : (
-        <Rows
-          label="Devices"
-          loading={list.isPending}
-          columns={[
-            "Device",
-            "Status",
-            "Failed in a row",
-            "Last seen",
-            "Syncs",
-            "Usually every",
-            ...(admin ? [""] : []),
-          ]}
-        >
-          {devices?.map((d) => (
-            <Row key={d.device_id} device={d} admin={admin} />
-          ))}
-        </Rows>
+        <FleetTable
+          key={JSON.stringify(filter)}
+          devices={devices}
+          admin={admin}
+          loading={list.isPending || (more && devices.length === 0)}
+          stale={list.isPlaceholderData}
+          more={more}
+          loadMore={loadMore}
+          onTag={onTag}
+        />
       )}
-      <More list={list} label="Show more devices" />
     </Stack>
   );
 }
 
-function Row({ device: d, admin }: { device: Device; admin: boolean }) {
-  return (
-    <Table.Tr>
-      <Table.Td miw={150} maw={280} style={{ overflowWrap: "anywhere" }}>
-        <Anchor component={Link} to={devicePage(d.group, d.device_id)}>
-          {nameOf(d)}
-        </Anchor>
-        {d.name && (
-          <Text size="xs" c="dimmed">
-            {d.device_id}
-          </Text>
-        )}
-        <Tags tags={d.tags} />
-      </Table.Td>
-      <Table.Td>
-        <DeviceBadges device={d} />
-      </Table.Td>
-      <Table.Td>{count(d.streak)}</Table.Td>
-      <Table.Td>{d.last_seen_at ? <TimeAgo at={d.last_seen_at} /> : "never"}</Table.Td>
-      <Table.Td>
-        {count(d.totals.events)}
-        {d.totals.failed > 0 && (
-          <Text size="xs" c="dimmed">
-            {count(d.totals.failed)} failed
-          </Text>
-        )}
-      </Table.Td>
-      <Table.Td>{d.usual_interval_s === null ? "–" : duration(d.usual_interval_s * 1000)}</Table.Td>
-      {admin && (
-        <Table.Td>
-          <DeviceActions device={d} size="xs" />
-        </Table.Td>
-      )}
-    </Table.Tr>
-  );
-}
-
-function Nothing(props: { state: DeviceState; q: string; clear: () => void; admin: boolean }) {
-  const { state, q, clear, admin } = props;
-  if (q !== "")
+function Nothing(props: { filter: DeviceFilter; filtered: boolean; clear: () => void; admin: boolean }) {
+  const { filter, filtered, clear, admin } = props;
+  const { state } = filter;
+  if (filtered)
     return (
       <Empty
         icon={IconSearch}
-        title={`No id begins with “${q}”`}
+        title="No device matches"
         action={
           <Button variant="default" onClick={clear}>
-            Clear the search
+            Clear the filters
           </Button>
         }
       >
-        The search is by id, not by name.
+        A search looks at ids, names and tags; a tag is taken as a whole.
       </Empty>
     );
   if (state === "pending")

@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { type Alert, type Device, type DeviceSum, withAlert, withDevices } from "../../api/queries/devices";
+import {
+  type Alert,
+  belongs,
+  type Device,
+  type DeviceFilter,
+  type DeviceSum,
+  withAlert,
+  withDevices,
+} from "../../api/queries/devices";
 import type { Page } from "../../api/queries/pages";
 import { fromLocal, oneOf, toLocal } from "../../ui/address";
 import { statesOf } from "./badges";
@@ -27,6 +35,30 @@ const device = (device_id: string, more: Partial<Device> = {}): Device => ({
   silent: false,
   failing: false,
   ...more,
+});
+
+it("finds devices by part of an id, name or tag, by tag and by status, as the server does", () => {
+  const d = device("press-1", {
+    name: "Über the door",
+    tags: ["Hall", "2"],
+    failing: true,
+    status: "failed",
+  });
+  const found = (f: Partial<DeviceFilter>) =>
+    belongs(d, { state: "active", q: "", tag: "", status: "", ...f });
+  for (const f of [
+    {},
+    { q: "ESS" },
+    { q: "über" },
+    { q: "al" },
+    { tag: "hall" },
+    { status: "failing" as const },
+  ])
+    expect(found(f), JSON.stringify(f)).toBe(true);
+  for (const f of [{ state: "retired" as const }, { q: "x" }, { tag: "hal" }, { status: "ok" as const }])
+    expect(found(f), JSON.stringify(f)).toBe(false);
+  expect(found({ q: "press", tag: "2", status: "failed" })).toBe(true);
+  expect(found({ q: "press", tag: "2", status: "silent" })).toBe(false);
 });
 
 /** Pages of a list; `more`: it was not read to its end. */
