@@ -8,7 +8,7 @@ export default defineConfig({
   reporter: [["list"]],
   projects: [
     { name: "pages", testIgnore: /speed/ },
-    { name: "speed", testMatch: /speed/, dependencies: ["pages"] }, // alone, as it measures
+    { name: "speed", testMatch: /speed/, dependencies: ["pages"], workers: 1 }, // alone, as it measures
   ],
   use: {
     launchOptions: { executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] },

@@ -55,6 +55,17 @@ test("the overview, workers and queues are live; a paused queue waits", async ({
   await expect(row(page, "Queues", "nobodys").getByRole("cell").nth(3)).toHaveText("0");
   await page.getByRole("button", { name: "Resume nobodys of Workshop" }).click();
   await expect(page.getByText("Nothing waits")).toBeVisible();
+  await page.getByRole("button", { name: "Pause another queue…" }).click();
+  await page.getByRole("combobox", { name: "Group" }).fill("work");
+  await page.getByRole("option", { name: "Workshop" }).click();
+  await page.getByRole("combobox", { name: "Kind" }).fill("Not yet");
+  await page.getByRole("button", { name: "Pause it" }).click();
+  await expect(page.getByText("Small letters, digits")).toBeVisible();
+  await page.getByRole("combobox", { name: "Kind" }).fill("not-yet");
+  await page.getByRole("button", { name: "Pause it" }).click();
+  await expect(row(page, "Queues", "not-yet")).toContainText("Paused");
+  await page.getByRole("button", { name: "Resume not-yet of Workshop" }).click();
+  await expect(page.getByText("Nothing waits")).toBeVisible();
 
   await page.getByRole("tab", { name: "Workers" }).click();
   await expect(row(page, "Workers", "lab-1")).toContainText("Connected");

@@ -1,5 +1,8 @@
+import type { Page } from "@playwright/test";
 import { look } from "./look";
-import { expect, register, strict, test } from "./site";
+import { expect, password, register, type Site, strict, test } from "./site";
+
+test.describe.configure({ mode: "parallel" }); // the longest file: the workers share it
 
 test("pages for everybody", async ({ page, site }) => {
   const bad = strict(page, [/404/, /Failed to load resource/]);
@@ -14,12 +17,12 @@ test("pages for everybody", async ({ page, site }) => {
   expect(bad).toEqual([]);
 });
 
-test("pages for users", async ({ page, site }) => {
-  const bad = strict(page, [/404/, /Failed to load resource/]);
-  await register(page, site, "vera");
-  await look(page, "groups-empty");
+/** Makes a user, for whom it does something first, with a group, a worker and tasks; returns the group's id. */
+async function settle(page: Page, site: Site, name: string, first = async () => {}): Promise<string> {
+  await register(page, site, name);
+  await first();
   const api = await page.request.post(`${site.url}/api/v1/auth/login`, {
-    data: { login: "vera", password: "correct horse battery" },
+    data: { login: name, password },
   });
   const { access_token } = await api.json();
   const post = async (path: string, data: object) => {
@@ -44,24 +47,52 @@ test("pages for users", async ({ page, site }) => {
   await post(`/groups/${group.id}/tasks`, { kind: "mean", input: { numbers: [] }, max_attempts: 1 });
   await page.goto(site.url);
   await expect(page.getByRole("link", { name: "Prime hunters" })).toBeVisible();
-  const places: [string, string, string | RegExp][] = [
-    ["groups", "/", "Prime hunters"],
-    ["group-workers", `/groups/${group.id}/workers`, "lab-7"],
-    ["group-members", `/groups/${group.id}/members`, "vera"],
-    ["group-statistics", `/groups/${group.id}/statistics`, "How they ended"],
-    ["group-settings", `/groups/${group.id}/settings`, "Leave or delete"],
-    ["workers", "/workers", "lab-7"],
-    ["notifications", "/notifications", /finished|failed/],
-    ["account", "/account", "Delete the account"],
-    ["account-sessions", "/account?tab=sessions", "this one"],
-    ["account-tokens", "/account?tab=tokens", "looks"],
-    ["lost", "/nowhere", "There is nothing here"],
-  ];
+  return group.id;
+}
+
+type Place = [name: string, path: string, text: string | RegExp];
+
+async function lookAt(page: Page, site: Site, places: Place[]): Promise<void> {
   for (const [name, path, text] of places) {
     await page.goto(site.url + path);
     await expect(page.locator("main").getByText(text).first()).toBeVisible();
     await look(page, name);
   }
+}
+
+const harmless = [/404/, /Failed to load resource/];
+
+test("pages of a group", async ({ page, site }) => {
+  const bad = strict(page, harmless);
+  const group = await settle(page, site, "vera");
+  await lookAt(page, site, [
+    ["groups", "/", "Prime hunters"],
+    ["group-workers", `/groups/${group}/workers`, "lab-7"],
+    ["group-members", `/groups/${group}/members`, "vera"],
+    ["group-statistics", `/groups/${group}/statistics`, "How they ended"],
+    ["group-settings", `/groups/${group}/settings`, "Leave or delete"],
+    ["all-tasks", "/tasks", "Number 4"],
+  ]);
+  expect(bad).toEqual([]);
+});
+
+test("pages of a user", async ({ page, site }) => {
+  const bad = strict(page, harmless);
+  await settle(page, site, "wanda");
+  await lookAt(page, site, [
+    ["notifications", "/notifications", /finished|failed/],
+    ["account", "/account", "Delete the account"],
+    ["account-sessions", "/account?tab=sessions", "this one"],
+    ["account-tokens", "/account?tab=tokens", "looks"],
+    ["lost", "/nowhere", "There is nothing here"],
+  ]);
+  expect(bad).toEqual([]);
+});
+
+test("pages of one's workers, the palette and the bell", async ({ page, site }) => {
+  const bad = strict(page, harmless);
+  await settle(page, site, "yara", () => look(page, "groups-empty"));
+  await lookAt(page, site, [["workers", "/workers", "lab-7"]]);
   await page.goto(`${site.url}/workers`);
   await page.locator("main").getByRole("link", { name: "lab-7" }).click();
   await expect(page.getByText("Quiet hours").first()).toBeVisible();

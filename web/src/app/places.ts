@@ -1,10 +1,18 @@
-import { IconBell, IconDeviceDesktop, IconShield, IconUser, IconUsersGroup } from "@tabler/icons-react";
+import {
+  IconBell,
+  IconDeviceDesktop,
+  IconListCheck,
+  IconShield,
+  IconUser,
+  IconUsersGroup,
+} from "@tabler/icons-react";
 import type { User } from "../api/session";
 
 /** What the menu and the palette lead to. */
 export function placesOf(user: User) {
   return [
     { to: "/", label: "Groups", icon: IconUsersGroup },
+    { to: "/tasks", label: "Tasks", icon: IconListCheck },
     { to: "/workers", label: "My workers", icon: IconDeviceDesktop },
     { to: "/notifications", label: "Notifications", icon: IconBell },
     { to: "/account", label: "Account", icon: IconUser },

@@ -26,6 +26,8 @@ export const taskKeys = {
 };
 
 const pageSize = 200;
+const farPageSize = 1000; // who has scrolled this far gets more at a time
+const far = 5; // pages
 
 /** A group's next tasks after those it gave before. */
 async function refill(h: Head, filter: TaskFilter, limit: number, signal: AbortSignal): Promise<Head> {
@@ -79,7 +81,11 @@ export function useTaskPages(groups: string[], filter: TaskFilter) {
   const limit = groups.length > 1 ? 50 : pageSize;
   return useInfiniteQuery({
     queryKey: taskKeys.list(groups, filter),
-    queryFn: ({ pageParam, signal }) => mergedPage(pageParam, (h) => refill(h, filter, limit, signal)),
+    queryFn: ({ pageParam, signal, client, queryKey }) => {
+      const read = client.getQueryData<{ pages: unknown[] }>(queryKey)?.pages.length ?? 0;
+      const size = read < far ? pageSize : farPageSize;
+      return mergedPage(pageParam, (h) => refill(h, filter, limit, signal), size);
+    },
     initialPageParam: groups.map((group): Head => ({ group, waiting: [], cursor: undefined })),
     getNextPageParam: (last: TaskPage) => last.next ?? undefined,
     enabled: groups.length > 0,

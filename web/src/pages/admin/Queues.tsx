@@ -9,6 +9,7 @@ import { More } from "../../ui/More";
 import { Problem } from "../../ui/Problem";
 import { Rows } from "../../ui/Rows";
 import { TimeAgo } from "../../ui/TimeAgo";
+import { PauseQueue } from "./PauseQueue";
 import { QueueState } from "./QueueState";
 
 /** What waits, by group and kind, and what holds it back. */
@@ -17,6 +18,9 @@ export function Component() {
   const queues = list.data?.pages.flatMap((p) => p.items);
   return (
     <Stack>
+      <Group justify="flex-end">
+        <PauseQueue />
+      </Group>
       <Problem error={list.error} retry={() => void list.refetch()} />
       {queues?.length === 0 ? (
         <Empty icon={IconStack2} title="Nothing waits">

@@ -34,7 +34,6 @@ export function FleetTable({ devices, admin, loading, stale, more, loadMore, onT
     getScrollElement: () => scroller.current,
     estimateSize: () => rowHeight,
     overscan: 6,
-    getItemKey: (i) => devices[i]?.device_id ?? i,
   });
   const items = list.getVirtualItems();
   const end = items.at(-1)?.index ?? 0;
@@ -76,7 +75,7 @@ export function FleetTable({ devices, admin, loading, stale, more, loadMore, onT
               return (
                 device && (
                   <Row
-                    key={v.key}
+                    key={device.device_id}
                     device={device}
                     top={v.start}
                     index={v.index}

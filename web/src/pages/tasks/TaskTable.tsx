@@ -38,8 +38,7 @@ export function TaskTable(props: Props) {
     count: shown,
     getScrollElement: () => scroller.current,
     estimateSize: () => rowHeight,
-    overscan: 8,
-    getItemKey: (i) => rows[i + above]?.id ?? i,
+    overscan: 8, // no getItemKey: with a new one each row is placed anew, 100,000 for each frame
   });
   const items = list.getVirtualItems();
   const end = items.at(-1)?.index ?? 0;
