@@ -48,6 +48,8 @@ func BenchmarkLife(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(n.Load())/b.Elapsed().Seconds(), "tasks/s")
+	commits, operations := db.Writes()
+	b.ReportMetric(float64(operations)/float64(commits), "operations/commit")
 }
 
 // BenchmarkInsert is bulk submits of 5,000.

@@ -24,7 +24,8 @@ const (
 	batchOps    = 512  // urgent operations in one transaction
 	batchRows   = 100  // rows of bulk work in one transaction
 	maxTxStmts  = 512  // prepared statements kept on the writer's connection
-	bulkMinRows = 16   // an operation of at least so many rows is bulk
+	gatherMost  = 2 * time.Millisecond
+	bulkMinRows = 16 // an operation of at least so many rows is bulk
 )
 
 // op is one operation of one caller.
@@ -206,13 +207,20 @@ func (w *writer) loop() {
 		_, open = <-w.wake
 		for lane, ops := w.turn(); ops > 0; lane, ops = w.turn() {
 			c := w.commit(lane, ops)
+			took := time.Since(c.began)
 			w.mu.Lock()
 			c.oldest = w.oldest
 			w.mu.Unlock()
 			w.committed <- c // waits for the transaction before it: the next one grows meanwhile
 			w.mu.Lock()
 			w.oldest = time.Time{}
+			bulkWaits := len(w.lanes[bulk]) > 0
 			w.mu.Unlock()
+			if len(c.batch) > 1 && !bulkWaits {
+				// Busy: what a transaction costs by itself is that of several operations,
+				// so it pays to let as many come as came while this one ran.
+				time.Sleep(min(took, gatherMost))
+			}
 		}
 	}
 }
