@@ -274,6 +274,27 @@ func devicesRegistry(t *testing.T, s devsync.Store) {
 	if got, err := s.Device(ctx, "g", "a"); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Device = %+v, %v\nwant %+v", got, err, want)
 	}
+	name, tags, retired := "printer", []string{"hall", "2"}, devsync.Retired
+	must(t, s.UpdateDevice(ctx, "g", "b", devsync.Change{Name: &name, Tags: &tags, State: &retired}, clock))
+	if d, err := s.Device(ctx, "g", "b"); err != nil || d.Name != name || !slices.Equal(d.Tags, tags) || d.State != retired || d.Totals.Events != 1 {
+		t.Errorf("after the change: %+v, %v", d, err)
+	}
+	appendAll(t, s, "g", syncEvent("b", 5, 1)) // a change is not lost with the next event
+	if d, err := s.Device(ctx, "g", "b"); err != nil || d.Name != name || d.State != retired || d.Totals.Events != 2 {
+		t.Errorf("after another event: %+v, %v", d, err)
+	}
+	wantErr(t, "change of an unknown device", s.UpdateDevice(ctx, "g", "nobody", devsync.Change{Name: &name}, clock), devsync.ErrNoDevice)
+	devicesListed(t, s)
+	groups, err := s.GroupsOfDevice(ctx, "a", []string{"h", "g", "x"})
+	if err != nil || !slices.Equal(groups, []string{"g", "h"}) {
+		t.Errorf("GroupsOfDevice = %v, %v", groups, err)
+	}
+}
+
+// devicesListed asks for lists of the devices of devicesRegistry.
+func devicesListed(t *testing.T, s devsync.Store) {
+	t.Helper()
+	ctx := context.Background()
 	names := func(q devsync.DeviceQuery) (ids []string) {
 		t.Helper()
 		q.Group, q.Limit = "g", cmp.Or(q.Limit, 10)
@@ -288,16 +309,6 @@ func devicesRegistry(t *testing.T, s devsync.Store) {
 		}
 		return ids
 	}
-	name, tags, retired := "printer", []string{"hall", "2"}, devsync.Retired
-	must(t, s.UpdateDevice(ctx, "g", "b", devsync.Change{Name: &name, Tags: &tags, State: &retired}, clock))
-	if d, err := s.Device(ctx, "g", "b"); err != nil || d.Name != name || !slices.Equal(d.Tags, tags) || d.State != retired || d.Totals.Events != 1 {
-		t.Errorf("after the change: %+v, %v", d, err)
-	}
-	appendAll(t, s, "g", syncEvent("b", 5, 1)) // a change is not lost with the next event
-	if d, err := s.Device(ctx, "g", "b"); err != nil || d.Name != name || d.State != retired || d.Totals.Events != 2 {
-		t.Errorf("after another event: %+v, %v", d, err)
-	}
-	wantErr(t, "change of an unknown device", s.UpdateDevice(ctx, "g", "nobody", devsync.Change{Name: &name}, clock), devsync.ErrNoDevice)
 	for _, c := range []struct {
 		q    devsync.DeviceQuery
 		want []string
@@ -330,10 +341,6 @@ func devicesRegistry(t *testing.T, s devsync.Store) {
 		if got := names(c.q); !slices.Equal(got, c.want) {
 			t.Errorf("%+v: %v, want %v", c.q, got, c.want)
 		}
-	}
-	groups, err := s.GroupsOfDevice(ctx, "a", []string{"h", "g", "x"})
-	if err != nil || !slices.Equal(groups, []string{"g", "h"}) {
-		t.Errorf("GroupsOfDevice = %v, %v", groups, err)
 	}
 }
 
