@@ -30,10 +30,13 @@ func (c cpu) minus(d cpu) cpu {
 
 // perTask says what each of n tasks used.
 func (c cpu) perTask(n int) string {
-	each := func(d time.Duration) string { return number(float64(d.Microseconds())/float64(n)) + " µs" }
-	s := "CPU per task: server " + each(c.server)
+	text := func(d time.Duration) string { return number(each(d, n)) + " µs" }
+	s := "CPU per task: server " + text(c.server)
 	if c.redis > 0 {
-		s += ", Redis " + each(c.redis)
+		s += ", Redis " + text(c.redis)
 	}
-	return s + ", load generator " + each(c.bench)
+	return s + ", load generator " + text(c.bench)
 }
+
+// each is what one of n used, in µs.
+func each(d time.Duration, n int) float64 { return float64(d.Microseconds()) / float64(n) }

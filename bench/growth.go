@@ -20,12 +20,12 @@ type curve struct {
 	points       []point
 }
 
-type point struct{ x, rate, p50, p99 float64 }
+type point struct{ x, rate, p50, p99, cpu float64 } // cpu: µs of the server for each
 
 // add keeps a point and shows it.
 func (c *curve) add(b *bench, p point) {
 	c.points = append(c.points, p)
-	b.say("  %s %s: %s/s, p50 %s ms, p99 %s ms", short(p.x), c.x, number(p.rate), number(p.p50), number(p.p99))
+	b.say("  %s %s: %s/s, p50 %s ms, p99 %s ms, CPU %s µs each", short(p.x), c.x, number(p.rate), number(p.p50), number(p.p99), number(p.cpu))
 }
 
 // finish draws the curve and returns its lines of the table.
@@ -35,16 +35,17 @@ func (c *curve) finish(b *bench) ([]row, error) {
 	}
 	var rows []row
 	pic := picture{title: c.title, x: c.x, log: true}
-	var rate, p50, p99 []float64
+	var rate, p50, p99, cpu []float64
 	for _, p := range c.points {
 		pic.at = append(pic.at, p.x)
-		rate, p50, p99 = append(rate, p.rate), append(p50, p.p50), append(p99, p.p99)
+		rate, p50, p99, cpu = append(rate, p.rate), append(p50, p.p50), append(p99, p.p99), append(cpu, p.cpu)
 		rows = append(rows, newRow(c.id, short(p.x)+" "+c.x+": "+c.rate, "/s", p.rate).
-			note("%s p50 %s ms, p99 %s ms", c.wait, number(p.p50), number(p.p99)))
+			note("%s p50 %s ms, p99 %s ms; CPU of the server %s µs each", c.wait, number(p.p50), number(p.p99), number(p.cpu)))
 	}
 	pic.panels = []panel{
 		{c.rate + " a second", []line{{"", rate}}},
 		{c.wait + ", ms", []line{{"p50", p50}, {"p99", p99}}},
+		{"CPU of the server for each, µs", []line{{"", cpu}}},
 	}
 	dir := cmp.Or(b.images, b.out)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -65,7 +66,7 @@ func (b *bench) overBacklog(ctx context.Context) ([]row, error) {
 	one := *b
 	one.rounds = 1
 	for _, n := range []int{smallBacklog, 10_000, pick(b.short, 20_000, 100_000), pick(b.short, 30_000, 1_000_000)} {
-		rates, err := one.steadyRounds(ctx, r, t, have, n)
+		rates, costs, err := one.steadyRounds(ctx, r, t, have, n)
 		if err != nil {
 			return nil, err
 		}
@@ -76,7 +77,7 @@ func (b *bench) overBacklog(ctx context.Context) ([]row, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.add(b, point{float64(n), rates[0], percentile(times, 50), percentile(times, 99)})
+		c.add(b, point{float64(n), rates[0], percentile(times, 50), percentile(times, 99), costs[0]})
 	}
 	return c.finish(b)
 }
@@ -119,7 +120,8 @@ func (b *bench) overWorkers(ctx context.Context) ([]row, error) {
 		if err := s.grow(ctx, n); err != nil {
 			return nil, err
 		}
-		got, err := b.batchRound(ctx, o, pick(n < 10 || b.short, 1, pick(n < 100, 5, 20))*batchSize)
+		tasks := pick(n < 10 || b.short, 1, pick(n < 100, 5, 20)) * batchSize
+		got, err := b.batchRound(ctx, o, tasks)
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +129,7 @@ func (b *bench) overWorkers(ctx context.Context) ([]row, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.add(b, point{float64(n), got.rate, percentile(times, 50), percentile(times, 99)})
+		c.add(b, point{float64(n), got.rate, percentile(times, 50), percentile(times, 99), each(got.used.server, tasks)})
 	}
 	return c.finish(b)
 }
@@ -163,7 +165,7 @@ func (b *bench) overWatchers(ctx context.Context) ([]row, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.add(b, point{float64(n), got.steps / stepsOfTask, got.p50, got.p99})
+		c.add(b, point{float64(n), got.steps / stepsOfTask, got.p50, got.p99, got.core * 1e4 / (got.steps / stepsOfTask)})
 	}
 	return c.finish(b)
 }
@@ -207,22 +209,22 @@ func (b *bench) payload(ctx context.Context, size int) (p point, err error) {
 	if err := o.begin(ctx); err != nil {
 		return p, err
 	}
-	each := max(1, min(batchSize, 1_000_000/size))
-	request := r.request("/groups/"+r.group+"/tasks:batch", `{"tasks":[`+task+strings.Repeat(","+task, each-1)+`]}`)
+	some := max(1, min(batchSize, 1_000_000/size))
+	request := r.request("/groups/"+r.group+"/tasks:batch", `{"tasks":[`+task+strings.Repeat(","+task, some-1)+`]}`)
 	conn, err := r.dial()
 	if err != nil {
 		return p, err
 	}
 	defer conn.Close()
-	sent, began := 0, time.Now()
+	sent, began, used := 0, time.Now(), r.cpu().server
 	for time.Since(began) < pick(b.short, time.Second, 5*time.Second) {
-		if _, err := conn.submitBatch(ctx, request, checkEntries(each)); err != nil {
+		if _, err := conn.submitBatch(ctx, request, checkEntries(some)); err != nil {
 			return p, err
 		}
-		sent += each
+		sent += some
 	}
 	got, err := settled(ctx, o, sent)
-	return point{float64(size), perSecond(sent, got.last.Sub(began)), percentile(times, 50), percentile(times, 99)}, err
+	return point{float64(size), perSecond(sent, got.last.Sub(began)), percentile(times, 50), percentile(times, 99), each(r.cpu().server-used, sent)}, err
 }
 
 // overDevices has sync events of ever more devices.
@@ -236,11 +238,14 @@ func (b *bench) overDevices(ctx context.Context) ([]row, error) {
 	l, q := b.newLoader(), load{URL: ours.url + "/api/v1/sync-events", Connections: batchConnections, Batch: eventBatch, Interval: 1000}
 	for _, n := range []int{8, 80, 800, 8000, 80_000} {
 		q.Devices = n
+		if _, err := l.round(ctx, ours, q); err != nil { // makes all known: the first report of a device costs more
+			return nil, err
+		}
 		got, err := l.round(ctx, ours, q)
 		if err != nil {
 			return nil, err
 		}
-		c.add(b, point{float64(n), got.rate(), got.P50, math.Max(got.P99, got.P50)})
+		c.add(b, point{float64(n), got.rate(), got.P50, math.Max(got.P99, got.P50), each(got.server, got.sent())})
 	}
 	rows, err := c.finish(b)
 	return rows, cmp.Or(err, l.checkKept(ctx, r, ours, q.Connections))

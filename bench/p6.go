@@ -24,7 +24,7 @@ func (b *bench) backlog(ctx context.Context) ([]row, error) {
 	defer r.stop()
 	big := pick(b.short, 20_000, 1_000_000)
 	t := &tally{}
-	short, err := b.steadyRounds(ctx, r, t, 0, smallBacklog)
+	short, shortCost, err := b.steadyRounds(ctx, r, t, 0, smallBacklog)
 	if err != nil {
 		return nil, fmt.Errorf("%d queued: %w", smallBacklog, err)
 	}
@@ -38,15 +38,16 @@ func (b *bench) backlog(ctx context.Context) ([]row, error) {
 	if err != nil {
 		return rows, err
 	}
-	long, err := b.steadyRounds(ctx, r, t, big, big)
+	long, longCost, err := b.steadyRounds(ctx, r, t, big, big)
 	if err != nil {
 		return rows, fmt.Errorf("%d queued: %w", big, err)
 	}
 	with := func(n int) string { return fmt.Sprintf("tasks done with %s queued, Redis", number(float64(n))) }
 	return append(rows,
-		newRow("P6", with(smallBacklog), "/s", short...),
+		newRow("P6", with(smallBacklog), "/s", short...).note("CPU of the server per task %s µs", number(median(shortCost))),
 		newRow("P6", with(big), "/s", long...).atLeast(0.9*median(short)).
-			note("filled in %s, %s/s", filled.Round(time.Second), number(perSecond(big, filled)))), nil
+			note("CPU of the server per task %s µs, filled in %s, %s/s", number(median(longCost)), filled.Round(time.Second),
+				number(perSecond(big, filled)))), nil
 }
 
 // fill submits until so many tasks wait.
@@ -104,37 +105,39 @@ func (r *rig) submitEach(ctx context.Context, todo <-chan []byte) error {
 }
 
 // steadyRounds keeps a backlog of the same length, of which have are there
-// already, while workers take from it, and returns the rates of the rounds.
-func (b *bench) steadyRounds(ctx context.Context, r *rig, t *tally, have, backlog int) (rates []float64, err error) {
+// already, while workers take from it, and returns the rates of the rounds and the
+// server's CPU per task, in µs.
+func (b *bench) steadyRounds(ctx context.Context, r *rig, t *tally, have, backlog int) (rates, costs []float64, err error) {
 	if have < backlog {
 		if err := b.fill(ctx, r, have, backlog); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	t.start()
 	leave, err := r.connectWorkers(ctx, loadSockets, loadSlots, loadKind, t)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer leave()
 	c, err := r.dial()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer c.Close()
 	submitted := 0
 	for i := range b.rounds + 1 { // the first one is the warm-up
 		began := time.Now()
 		before, _ := t.doneSoFar()
+		used := r.cpu().server
 		for time.Since(began) < pick(b.short, steadyFor/5, steadyFor) {
 			if done, _ := t.doneSoFar(); done-submitted < batchSize {
 				if !pause(ctx, 2*time.Millisecond) {
-					return nil, ctx.Err()
+					return nil, nil, ctx.Err()
 				}
 				continue
 			}
 			if _, err := c.submitBatch(ctx, r.request("/groups/"+r.group+"/tasks:batch", titled(submitted)), checkBatch); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			submitted += batchSize
 		}
@@ -143,9 +146,10 @@ func (b *bench) steadyRounds(ctx context.Context, r *rig, t *tally, have, backlo
 		if i > 0 {
 			b.say("  %s queued, round %d of %d: %s done/s%s", number(float64(backlog)), i, b.rounds, number(rate), remarked(t.remarks()))
 			rates = append(rates, rate)
+			costs = append(costs, each(r.cpu().server-used, done-before))
 		}
 	}
-	return rates, nil
+	return rates, costs, nil
 }
 
 // pageRows measures reads as a browser makes them.
