@@ -35,7 +35,7 @@ func (r *Runner) runAlone(ctx context.Context, j job) {
 	cancel()
 	l = <-ended
 	r.Log.DebugContext(ctx, "job has run", "job", j.name, "every", j.every, "fence", l.fence, "began", began,
-		"cut_off", cut || time.Now().After(l.until))
+		"until", l.until, "cut_off", cut || time.Now().After(l.until))
 }
 
 // renew keeps the lease of a job that takes long, and moves the end of its run,
