@@ -90,7 +90,7 @@ func (a *API) observe(next http.Handler) http.Handler {
 func (a *API) logAccess(rq *request, r *http.Request, w *statusWriter, took time.Duration) {
 	level := slog.LevelDebug
 	switch {
-	case w.status >= 500:
+	case w.status >= 500 && r.Context().Err() == nil: // else the client went away
 		level = slog.LevelError
 	case w.status >= 400:
 		level = slog.LevelInfo
