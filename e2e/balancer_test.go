@@ -125,7 +125,7 @@ func TestBehindBalancer(t *testing.T) {
 	must(t, <-told)
 
 	long := c.submit(map[string]any{"kind": "sleep", "input": map[string]any{"ms": 3000}})
-	c.running(long.ID)
+	c.working(long.ID)
 	behind.Server.Kill()
 	resp, err := http.Get(c.Server.URL + "/readyz")
 	must(t, err)
@@ -139,7 +139,9 @@ func TestBehindBalancer(t *testing.T) {
 		return err == nil
 	})
 	if got := c.wait(long.ID, "succeeded"); got.Attempt != 1 || got.Reassignments != 0 {
-		t.Errorf("attempt %d, %d reassignments: the worker did not come back to it", got.Attempt, got.Reassignments)
+		var timeline any
+		must(t, c.Do(t.Context(), http.MethodGet, "/tasks/"+long.ID+"/timeline", nil, &timeline))
+		t.Errorf("attempt %d, %d reassignments: the worker did not come back to it: %v", got.Attempt, got.Reassignments, timeline)
 	}
 	told = c.ends(1)
 	c.wait(c.submit(map[string]any{"kind": "echo", "input": 2}).ID, "succeeded")

@@ -115,7 +115,7 @@ type Stats struct {
 // StatsSeries is what a group's tasks did, step by step.
 type StatsSeries struct {
 	StepS int          `json:"step_s" doc:"60 in 1h, 3600 in 24h, 21600 in 7d"`
-	Items []StatsPoint `json:"items" nullable:"false" doc:"Oldest first, steps in which something ended"`
+	Steps []StatsPoint `json:"steps" nullable:"false" doc:"Oldest first, steps in which something ended"`
 }
 
 // StatsPoint is one step.
@@ -202,14 +202,14 @@ func showStats(window string, s tasks.GroupStats) Stats {
 			Succeeded: m.Succeeded, Failed: m.Failed, Cancelled: m.Cancelled, RunS: int64(m.Run / time.Second),
 		}
 	}
-	out.Series = StatsSeries{StepS: int(s.Step / time.Second), Items: make([]StatsPoint, len(s.Series))}
+	out.Series = StatsSeries{StepS: int(s.Step / time.Second), Steps: make([]StatsPoint, len(s.Series))}
 	for i, p := range s.Series {
 		point := StatsPoint{At: Time{p.At}, Succeeded: p.Succeeded, Failed: p.Failed, Cancelled: p.Cancelled}
 		if p.Run != nil {
 			wait, run := percentiles(p.Wait), percentiles(p.Run)
 			point.WaitMS, point.RunMS = &wait, &run
 		}
-		out.Series.Items[i] = point
+		out.Series.Steps[i] = point
 	}
 	return out
 }

@@ -374,7 +374,7 @@ func TestGroupStats(t *testing.T) {
 		}
 		Series struct {
 			StepS int `json:"step_s"`
-			Items []struct {
+			Steps []struct {
 				At        time.Time
 				Succeeded int
 				RunMS     *struct{ P50 int64 } `json:"run_ms"`
@@ -390,7 +390,7 @@ func TestGroupStats(t *testing.T) {
 			t.Errorf("%s: %+v", query, s)
 		}
 		succeeded := 0
-		for _, p := range s.Series.Items { // two, where a minute ended in between
+		for _, p := range s.Series.Steps { // two, where a minute ended in between
 			succeeded += p.Succeeded
 			if (p.RunMS == nil) != (window == "1h") || p.At.Unix()%int64(steps[window]) != 0 {
 				t.Errorf("%s: a point %+v", query, p)

@@ -208,13 +208,18 @@ test("the list: live, filters in the address, new ones wait while one reads, bul
   await expect(page.getByText("3 tasks selected")).toBeVisible();
   await page.getByRole("button", { name: "Cancel selected…" }).click();
   await page.getByRole("button", { name: "Cancel 3 tasks" }).click();
-  await expect(page.getByText("3 tasks were asked to stop.")).toBeVisible();
-  await page.getByRole("button", { name: "Done" }).click();
+  await expect(page.getByText("Cancels 3 tasks in 5 seconds")).toBeVisible();
+  await page.getByRole("button", { name: "Undo" }).click();
+  await expect(page.getByText("3 tasks selected")).toBeVisible();
+  await page.getByRole("button", { name: "Cancel selected…" }).click();
+  await page.getByRole("button", { name: "Cancel 3 tasks" }).click();
+  await expect(page.getByText("3 tasks were asked to stop.")).toBeVisible({ timeout: 20_000 });
   await page.getByRole("button", { name: "Cancel all that match…" }).click();
   await page.getByRole("button", { name: "Cancel 297 tasks" }).click();
   await expect(page.getByText("297 tasks were asked to stop.")).toBeVisible({ timeout: 20_000 });
-  await page.getByRole("button", { name: "Done" }).click();
   await expect(page.getByText("No task matches")).toBeVisible();
+  const dry = { filter: { q: "wait" }, dry_run: true };
+  expect(await site.call("POST", `/groups/${site.group}/tasks:retry`, dry)).toMatchObject({ count: 300 });
 });
 
 test("the pages of tasks look right", async ({ page }) => {

@@ -71,7 +71,7 @@ function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: n
         fact={`${rate(ended / hours)} tasks an hour, ${count(ended)} in all; now ${count(running)} running, ${count(queued)} waiting, ${count(scheduled)} scheduled`}
       >
         <Ended
-          items={stats.series.items}
+          items={stats.series.steps}
           width={stats.series.step_s * 1000}
           span={hours * 3_600_000}
           now={now}

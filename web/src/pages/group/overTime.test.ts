@@ -7,7 +7,7 @@ const half = (p50: number) => ({ p50, p95: p50, p99: p50 });
 describe("statistics over time", () => {
   const series = {
     step_s: 3600,
-    items: [
+    steps: [
       { at: at(7), succeeded: 3, failed: 1, cancelled: 5, wait_ms: half(20), run_ms: half(40) },
       { at: at(9), succeeded: 0, failed: 0, cancelled: 2, wait_ms: half(0), run_ms: half(0) },
     ],
@@ -30,7 +30,7 @@ describe("statistics over time", () => {
 
   it("knows that minutes have no times", () => {
     expect(hasTimes(series)).toBe(true);
-    expect(hasTimes({ step_s: 60, items: [{ at: at(7), succeeded: 1, failed: 0, cancelled: 0 }] })).toBe(
+    expect(hasTimes({ step_s: 60, steps: [{ at: at(7), succeeded: 1, failed: 0, cancelled: 0 }] })).toBe(
       false,
     );
   });

@@ -13,7 +13,7 @@ export interface Point {
 export function overTime(series: Stats["series"], hours: number, now: number): Point[] {
   const width = series.step_s * 1000;
   const span = hours * 3_600_000;
-  const known = new Map(series.items.map((p) => [Date.parse(p.at), p]));
+  const known = new Map(series.steps.map((p) => [Date.parse(p.at), p]));
   return steps(now - span, Math.max(now, ...known.keys()), width).map((t) => {
     const p = known.get(t);
     const ran = p ? p.succeeded + p.failed : 0;
@@ -27,4 +27,4 @@ export function overTime(series: Stats["series"], hours: number, now: number): P
 }
 
 /** Whether the steps tell of times: minutes do not. */
-export const hasTimes = (series: Stats["series"]): boolean => series.items.some((p) => p.run_ms);
+export const hasTimes = (series: Stats["series"]): boolean => series.steps.some((p) => p.run_ms);

@@ -1,9 +1,10 @@
-import { Button, Group, List, Modal, Progress, Stack, Text } from "@mantine/core";
+import { Button, Group, List, Modal, Stack, Text } from "@mantine/core";
 import { useState } from "react";
 import { type Action, actOnAll, actOnEach, type Outcome } from "../../api/queries/tasks";
 import { ended, type Task, type TaskFilter } from "../../api/queries/taskTypes";
 import { plural } from "../../ui/format";
 import { Problem } from "../../ui/Problem";
+import { undoable } from "../../ui/undoable";
 
 interface Props {
   groups: string[];
@@ -19,17 +20,16 @@ interface Plan {
   action: Action;
   ids?: string[];
   count?: number; // undefined: being counted
-  doing?: number; // how many are done
-  result?: Outcome;
   error?: unknown;
 }
 
 const fits = (action: Action, t: Task) =>
   action === "cancel" ? !ended(t.status) : t.status === "failed" || t.status === "cancelled";
 const verb = { cancel: "Cancel", retry: "Retry" };
+const future = { cancel: "Cancels", retry: "Retries" };
 const past = { cancel: "asked to stop", retry: "queued again" };
 
-/** Cancel and retry for many tasks at a time: first how many it would reach, then what happened. */
+/** Cancel and retry for many tasks at a time: first how many it would reach, then a while to undo it. */
 export function Bulk({ groups, filter, filtered, rows, selected, onDone }: Props) {
   const [plan, setPlan] = useState<Plan>();
   const change = (more: Partial<Plan>) => setPlan((old) => old && { ...old, ...more });
@@ -44,17 +44,15 @@ export function Bulk({ groups, filter, filtered, rows, selected, onDone }: Props
       (error: unknown) => change({ error, count: 0 }),
     );
   };
-  const run = async ({ action, ids }: Plan) => {
-    change({ doing: 0, error: undefined });
-    try {
+  const run = ({ action, ids, count = 0 }: Plan) => {
+    setPlan(undefined);
+    undoable(`${future[action]} ${plural(count, "task")}`, async (progress) => {
       const result = ids
-        ? await actOnEach(action, ids, (doing) => change({ doing }))
+        ? await actOnEach(action, ids, (n) => progress(`${n} of ${plural(count, "task")}`))
         : { done: await actOnAll(action, groups, filter, false), refused: new Map<string, number>() };
-      change({ result });
       onDone();
-    } catch (error) {
-      change({ error, doing: undefined });
-    }
+      return <Happened action={action} result={result} />;
+    });
   };
   const what = selected.size > 0 ? "selected" : filtered ? "all that match" : "all";
   return (
@@ -75,7 +73,7 @@ export function Bulk({ groups, filter, filtered, rows, selected, onDone }: Props
           <Asked
             plan={plan}
             selected={selected.size}
-            run={() => void run(plan)}
+            run={() => run(plan)}
             close={() => setPlan(undefined)}
           />
         )}
@@ -95,8 +93,7 @@ function Asked({
   run: () => void;
   close: () => void;
 }) {
-  const { action, ids, count, doing, result, error } = plan;
-  if (result) return <Happened action={action} result={result} close={close} />;
+  const { action, ids, count, error } = plan;
   const cannot = ids ? selected - ids.length : 0;
   return (
     <Stack>
@@ -107,7 +104,6 @@ function Asked({
           will be left alone.
         </Text>
       )}
-      {ids && doing !== undefined && <Progress value={(doing / ids.length) * 100} aria-label="Done so far" />}
       <Problem error={error} />
       <Group justify="flex-end">
         <Button variant="default" onClick={close} data-autofocus>
@@ -116,7 +112,7 @@ function Asked({
         <Button
           color={action === "cancel" ? "red.8" : undefined}
           disabled={!count}
-          loading={count === undefined || (doing !== undefined && !error)}
+          loading={count === undefined}
           onClick={run}
         >
           {verb[action]} {count !== undefined && plural(count, "task")}
@@ -138,10 +134,10 @@ function question(action: Action, count: number | undefined): string {
     : `This queues ${n} again, from the start or from their last checkpoint.`;
 }
 
-function Happened({ action, result, close }: { action: Action; result: Outcome; close: () => void }) {
+function Happened({ action, result }: { action: Action; result: Outcome }) {
   return (
-    <Stack>
-      <Text role="status">
+    <Stack gap="xs">
+      <Text size="sm">
         {plural(result.done, "task")} {result.done === 1 ? "was" : "were"} {past[action]}.
       </Text>
       {result.refused.size > 0 && (
@@ -153,9 +149,6 @@ function Happened({ action, result, close }: { action: Action; result: Outcome; 
           ))}
         </List>
       )}
-      <Group justify="flex-end">
-        <Button onClick={close}>Done</Button>
-      </Group>
     </Stack>
   );
 }
