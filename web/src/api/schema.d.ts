@@ -2950,13 +2950,13 @@ export interface components {
             wait_ms?: components["schemas"]["Percentiles"];
         };
         StatsSeries: {
-            /** @description Oldest first, steps in which something ended */
-            items: components["schemas"]["StatsPoint"][];
             /**
              * Format: int64
              * @description 60 in 1h, 3600 in 24h, 21600 in 7d
              */
             step_s: number;
+            /** @description Oldest first, steps in which something ended */
+            steps: components["schemas"]["StatsPoint"][];
         };
         SubmitResult: {
             problem?: components["schemas"]["Problem"];
