@@ -119,9 +119,18 @@ test("the audit log: filters in the address, older entries, an export", async ({
   await expect(rows).toHaveCount(60);
   await rows.first().getByRole("button", { name: "Only those of ada" }).click();
   await expect(page).toHaveURL(/actor=/);
+  const listens = page
+    .waitForEvent("websocket")
+    .then((ws) =>
+      ws.waitForEvent("framereceived", ({ payload }) => /subscribed.*admin/.test(String(payload))),
+    );
   await page.reload();
+  await listens;
+  await page.waitForLoadState("networkidle");
   await expect(rows).toHaveCount(50);
+  const again = page.waitForResponse(/\/admin\/audit\?/);
   await site.call("PATCH", `/groups/${site.group}`, { description: "Seen at once" });
+  await again; // as the live socket told it
   await page.getByRole("button", { name: "Show older ones" }).click();
   await expect(rows).toHaveCount(61); // the newest came by itself
   const download = page.waitForEvent("download");
