@@ -115,10 +115,10 @@ func (m *many) killStore(ctx context.Context) {
 }
 
 func (m *many) stopStore(ctx context.Context) {
-	must(m.t, m.store.Signal(syscall.SIGSTOP))
+	must(m.t, m.store.Freeze())
 	m.note("store stopped (SIGSTOP)", "")
 	pause(ctx, m.upTo(500, 10_000))
-	must(m.t, m.store.Signal(syscall.SIGCONT))
+	must(m.t, m.store.Thaw())
 }
 
 func (m *many) stopRedisLine(ctx context.Context) {

@@ -12,9 +12,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/firmlight/firmlight/internal/procgroup"
 )
 
 // Server is one that runs.
@@ -89,8 +92,11 @@ func (s *Server) Kill() {
 	_ = s.end()              // killed
 }
 
-// Signal sends a signal to the stand-in.
-func (s *Server) Signal(sig os.Signal) error { return s.cmd.Process.Signal(sig) }
+// Freeze stops the stand-in: it takes connections and answers nothing, until Thaw.
+func (s *Server) Freeze() error { return procgroup.Freeze(s.cmd.Process) }
+
+// Thaw lets a frozen stand-in go on.
+func (s *Server) Thaw() error { return s.cmd.Process.Signal(syscall.SIGCONT) }
 
 func (s *Server) end() error { return errors.Join(s.in.Close(), s.cmd.Wait()) }
 

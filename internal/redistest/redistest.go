@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/firmlight/firmlight/internal/procgroup"
 )
 
 const (
@@ -90,19 +92,20 @@ func (s *Server) Kill() {
 	}
 }
 
-// Freeze stops the process with SIGSTOP: it takes connections and answers nothing,
-// until Thaw.
-func (s *Server) Freeze() { s.signal(syscall.SIGSTOP) }
+// Freeze stops the process: it takes connections and answers nothing, until Thaw.
+func (s *Server) Freeze() { s.tell("stop", procgroup.Freeze) }
 
 // Thaw lets a frozen process go on.
-func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
+func (s *Server) Thaw() {
+	s.tell("go on", func(p *os.Process) error { return p.Signal(syscall.SIGCONT) })
+}
 
-func (s *Server) signal(sig os.Signal) {
+func (s *Server) tell(what string, do func(*os.Process) error) {
 	s.tb.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.proc.cmd.Process.Signal(sig); err != nil {
-		s.tb.Errorf("redis-server: %s: %v", sig, err)
+	if err := do(s.proc.cmd.Process); err != nil {
+		s.tb.Errorf("redis-server: %s: %v", what, err)
 	}
 }
 

@@ -3,7 +3,6 @@ package mongo_test
 import (
 	"context"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -67,13 +66,13 @@ func TestStandInKeepsWhatItAnswered(t *testing.T) {
 		t.Errorf("%d documents after the kill, %d to %d are expected", found, answered, most)
 	}
 
-	must(t, s.Signal(syscall.SIGSTOP))
+	must(t, s.Freeze())
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if _, err := docs.InsertOne(ctx, bson.M{"_id": "while stopped"}); err == nil {
 		t.Error("a stopped server answers")
 	}
-	must(t, s.Signal(syscall.SIGCONT))
+	must(t, s.Thaw())
 	_, err = docs.InsertOne(t.Context(), bson.M{"_id": "after"})
 	must(t, err)
 }
