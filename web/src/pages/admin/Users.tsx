@@ -1,9 +1,10 @@
-import { Group, Select, Stack, Table, Text } from "@mantine/core";
+import { Group, Stack, Table, Text } from "@mantine/core";
 import { IconCheck, IconLock, IconShield, IconUserSearch } from "@tabler/icons-react";
 import { type Account, adminActions, adminKeys, type UserFilter, useUsers } from "../../api/queries/admin";
 import { useChange } from "../../api/queries/groups";
 import { useUser } from "../../app/auth";
 import { useAddress } from "../../ui/address";
+import { Choice } from "../../ui/Choice";
 import { ConfirmButton } from "../../ui/ConfirmButton";
 import { Empty } from "../../ui/Empty";
 import { count } from "../../ui/format";
@@ -39,15 +40,13 @@ export function Component() {
           max={254}
           search
         />
-        <Select
+        <Choice
           label="Who"
-          placeholder="Everybody"
-          clearable
-          clearButtonProps={{ "aria-label": "Everybody" }}
-          w={180}
+          any="Everybody"
+          width={180}
           data={kinds}
-          value={kind?.value ?? null}
-          onChange={(v) => change({ show: v ?? undefined })}
+          value={kind?.value}
+          onChange={(show) => change({ show })}
         />
       </Group>
       <Problem error={list.error} retry={() => void list.refetch()} />

@@ -1,4 +1,4 @@
-import { Button, Code, Group, SegmentedControl, Select, Skeleton, Stack, Text } from "@mantine/core";
+import { Button, Code, Group, SegmentedControl, Skeleton, Stack, Text } from "@mantine/core";
 import { IconDevices, IconSearch } from "@tabler/icons-react";
 import { lazy, Suspense, useCallback, useMemo } from "react";
 import { Link, useParams } from "react-router";
@@ -11,6 +11,7 @@ import {
 } from "../../api/queries/devices";
 import { atLeast, useGroup } from "../../api/queries/groups";
 import { oneOf, useAddress } from "../../ui/address";
+import { Choice } from "../../ui/Choice";
 import { Empty } from "../../ui/Empty";
 import { ExportButton } from "../../ui/ExportButton";
 import { plural } from "../../ui/format";
@@ -77,19 +78,17 @@ export function Component() {
           label="Tag"
           value={filter.tag}
           onChange={(tag) => change({ tag })}
-          placeholder="Any"
+          placeholder="Any tag"
           width={130}
           max={32}
         />
-        <Select
+        <Choice
           label="Status"
-          placeholder="Any"
-          clearable
-          clearButtonProps={{ "aria-label": "Any status" }}
-          w={160}
+          any="Any status"
+          width={160}
           data={deviceStatuses.map((value) => ({ value, label: statusWords[value] }))}
-          value={filter.status || null}
-          onChange={(status) => change({ status: status ?? undefined })}
+          value={filter.status || undefined}
+          onChange={(status) => change({ status })}
         />
         <SegmentedControl
           aria-label="Which devices"

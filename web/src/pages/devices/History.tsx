@@ -1,7 +1,8 @@
-import { Group, Select, Stack, Table, Title } from "@mantine/core";
+import { Group, Stack, Table, Title } from "@mantine/core";
 import { IconHistory } from "@tabler/icons-react";
 import { deviceActions, type EventFilter, useHistory } from "../../api/queries/devices";
 import { useAddress } from "../../ui/address";
+import { Choice } from "../../ui/Choice";
 import { Empty } from "../../ui/Empty";
 import { ExportButton } from "../../ui/ExportButton";
 import { count, dateTime } from "../../ui/format";
@@ -42,15 +43,13 @@ export function History({ group, id }: { group: string; id: string }) {
       </Title>
       <Group align="flex-end" justify="space-between">
         <Group align="flex-end">
-          <Select
+          <Choice
             label="Status"
-            placeholder="Any"
-            clearable
-            clearButtonProps={{ "aria-label": "Any status" }}
-            w={140}
+            any="Any status"
+            width={140}
             data={statuses}
-            value={filter.status ?? null}
-            onChange={(v) => change({ status: v ?? undefined })}
+            value={filter.status}
+            onChange={(status) => change({ status })}
           />
           <TimeInput label="From" value={from} onChange={(v) => change({ from: v })} />
           <TimeInput label="Before" value={to} onChange={(v) => change({ to: v })} />

@@ -1,5 +1,6 @@
-import { CloseButton, Group, Select, Switch, TextInput } from "@mantine/core";
+import { CloseButton, Group, Switch, TextInput } from "@mantine/core";
 import { statuses } from "../../api/queries/taskTypes";
+import { Choice } from "../../ui/Choice";
 import { statusLabel } from "../../ui/StatusBadge";
 import { Typed } from "../../ui/Typed";
 import type { Filter } from "./filter";
@@ -28,32 +29,28 @@ export function Filters({ filter, onChange }: Props) {
         max={200}
         search
       />
-      <Select
+      <Choice
         label="Status"
-        placeholder="Any"
-        clearable
-        clearButtonProps={{ "aria-label": "Any status" }}
-        w={140}
+        any="Any status"
+        width={140}
         data={statuses.map((value) => ({ value, label: statusLabel(value) }))}
-        value={filter.status ?? null}
-        onChange={(v) => onChange({ status: statuses.find((s) => s === v) })}
+        value={filter.status}
+        onChange={(status) => onChange({ status })}
       />
       <Typed
         label="Kind"
         value={filter.kind}
         onChange={(kind) => onChange({ kind })}
-        placeholder="Any"
+        placeholder="Any kind"
         width={130}
       />
-      <Select
+      <Choice
         label="Submitted"
-        placeholder="Any time"
-        clearable
-        clearButtonProps={{ "aria-label": "Any time" }}
-        w={150}
+        any="Any time"
+        width={150}
         data={periods}
-        value={filter.since ?? null}
-        onChange={(since) => onChange({ since: since ?? undefined })}
+        value={filter.since}
+        onChange={(since) => onChange({ since })}
       />
       <Switch
         label="Only mine"
