@@ -9,8 +9,6 @@ import { Problem } from "../../ui/Problem";
 import { useSubmit } from "../../ui/useSubmit";
 import { credentialRules } from "../auth/fields";
 
-const eye = { "aria-label": "Show the password" };
-
 /** The user's name, email, password, and the end of the account. */
 export function Profile() {
   return (
@@ -75,13 +73,11 @@ function Password() {
         <PasswordInput
           label="Present password"
           autoComplete="current-password"
-          visibilityToggleButtonProps={eye}
           {...form.getInputProps("old_password")}
         />
         <PasswordInput
           label="New password"
           autoComplete="new-password"
-          visibilityToggleButtonProps={eye}
           {...form.getInputProps("new_password")}
         />
         <Group>
@@ -125,7 +121,6 @@ function Deletion() {
             <PasswordInput
               label="Password"
               autoComplete="current-password"
-              visibilityToggleButtonProps={eye}
               data-autofocus
               {...form.getInputProps("password")}
             />

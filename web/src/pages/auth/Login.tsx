@@ -31,7 +31,6 @@ export function Component() {
       <PasswordInput
         label="Password"
         autoComplete="current-password"
-        visibilityToggleButtonProps={{ "aria-label": "Show the password" }}
         required
         {...form.getInputProps("password")}
       />

@@ -34,7 +34,6 @@ export function CredentialFields<T extends Credentials>({ form }: { form: UseFor
         label="Password"
         description="At least 8 characters"
         autoComplete="new-password"
-        visibilityToggleButtonProps={{ "aria-label": "Show the password" }}
         required
         {...form.getInputProps("password")}
       />
