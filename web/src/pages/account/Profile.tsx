@@ -5,7 +5,7 @@ import { notifications } from "@mantine/notifications";
 import { accountActions, accountKeys } from "../../api/queries/account";
 import { useChange } from "../../api/queries/groups";
 import { useUser } from "../../app/auth";
-import { Problem } from "../../ui/Problem";
+import { Form } from "../../ui/Form";
 import { useSubmit } from "../../ui/useSubmit";
 import { credentialRules } from "../auth/fields";
 
@@ -23,25 +23,17 @@ export function Profile() {
 function Email() {
   const user = useUser();
   const form = useForm({ initialValues: { email: user.email }, validate: { email: credentialRules.email } });
-  const { busy, error, submit } = useSubmit(form, async ({ email }) => {
+  const state = useSubmit(form, async ({ email }) => {
     await accountActions.setEmail(email);
     notifications.show({ message: "Your email address is changed" });
   });
   return (
-    <form onSubmit={submit} noValidate>
-      <Stack>
-        <Text>
-          You are <b>{user.username}</b>.
-        </Text>
-        <Problem error={error} />
-        <TextInput label="Email" type="email" autoComplete="email" {...form.getInputProps("email")} />
-        <Group>
-          <Button type="submit" variant="default" loading={busy}>
-            Change the email
-          </Button>
-        </Group>
-      </Stack>
-    </form>
+    <Form state={state} send="Change the email" second>
+      <Text>
+        You are <b>{user.username}</b>.
+      </Text>
+      <TextInput label="Email" type="email" autoComplete="email" {...form.getInputProps("email")} />
+    </Form>
   );
 }
 
@@ -58,35 +50,27 @@ function Password() {
       new_password: credentialRules.password,
     },
   });
-  const { busy, error, submit } = useSubmit(form, async (v) => {
+  const state = useSubmit(form, async (v) => {
     await change.mutateAsync(v);
     form.reset();
     notifications.show({ message: "Your password is changed; your other sessions have ended" });
   });
   return (
-    <form onSubmit={submit} noValidate>
-      <Stack>
-        <Title order={2} size="h4">
-          Password
-        </Title>
-        <Problem error={error} />
-        <PasswordInput
-          label="Present password"
-          autoComplete="current-password"
-          {...form.getInputProps("old_password")}
-        />
-        <PasswordInput
-          label="New password"
-          autoComplete="new-password"
-          {...form.getInputProps("new_password")}
-        />
-        <Group>
-          <Button type="submit" variant="default" loading={busy}>
-            Change the password
-          </Button>
-        </Group>
-      </Stack>
-    </form>
+    <Form state={state} send="Change the password" second>
+      <Title order={2} size="h4">
+        Password
+      </Title>
+      <PasswordInput
+        label="Present password"
+        autoComplete="current-password"
+        {...form.getInputProps("old_password")}
+      />
+      <PasswordInput
+        label="New password"
+        autoComplete="new-password"
+        {...form.getInputProps("new_password")}
+      />
+    </Form>
   );
 }
 
@@ -96,7 +80,7 @@ function Deletion() {
     initialValues: { password: "" },
     validate: { password: (v) => (v ? null : "Your password") },
   });
-  const { busy, error, submit } = useSubmit(form, ({ password }) => accountActions.remove(password));
+  const state = useSubmit(form, ({ password }) => accountActions.remove(password));
   return (
     <Paper withBorder p="md">
       <Stack gap="sm">
@@ -114,26 +98,15 @@ function Deletion() {
         </Group>
       </Stack>
       <Modal opened={open} onClose={close} title="Delete your account?" centered>
-        <form onSubmit={submit} noValidate>
-          <Stack>
-            <Text>Your sessions, tokens and workers end at once. This cannot be undone.</Text>
-            <Problem error={error} />
-            <PasswordInput
-              label="Password"
-              autoComplete="current-password"
-              data-autofocus
-              {...form.getInputProps("password")}
-            />
-            <Group justify="flex-end">
-              <Button variant="default" onClick={close}>
-                Keep it
-              </Button>
-              <Button type="submit" color="red.8" loading={busy}>
-                Delete for good
-              </Button>
-            </Group>
-          </Stack>
-        </form>
+        <Form state={state} send="Delete for good" color="red.8" close={close} keep="Keep it">
+          <Text>Your sessions, tokens and workers end at once. This cannot be undone.</Text>
+          <PasswordInput
+            label="Password"
+            autoComplete="current-password"
+            data-autofocus
+            {...form.getInputProps("password")}
+          />
+        </Form>
       </Modal>
     </Paper>
   );

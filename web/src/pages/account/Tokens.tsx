@@ -19,6 +19,7 @@ import { accountActions, accountKeys, type Token, useTokens } from "../../api/qu
 import { useChange, useGroups } from "../../api/queries/groups";
 import { ConfirmButton } from "../../ui/ConfirmButton";
 import { Empty } from "../../ui/Empty";
+import { Form } from "../../ui/Form";
 import { Copy } from "../../ui/Json";
 import { Problem } from "../../ui/Problem";
 import { Rows } from "../../ui/Rows";
@@ -112,7 +113,7 @@ function NewToken({ opened, close }: { opened: boolean; close: () => void }) {
       groups: (v, { kind }) => (kind === "device" && v.length !== 1 ? "A device belongs to one group" : null),
     },
   });
-  const { busy, error, submit } = useSubmit(form, async (v) => {
+  const state = useSubmit(form, async (v) => {
     const made = await make.mutateAsync({
       name: v.name,
       kind: v.kind,
@@ -147,45 +148,32 @@ function NewToken({ opened, close }: { opened: boolean; close: () => void }) {
           </Group>
         </Stack>
       ) : (
-        <form onSubmit={submit} noValidate>
-          <Stack>
-            <Problem error={error} />
-            <TextInput label="Name" required maxLength={64} data-autofocus {...form.getInputProps("name")} />
-            <NativeSelect
-              label="For"
-              data={[
-                { value: "api", label: "A program that uses the API" },
-                { value: "device", label: "Devices of a group that report their syncs" },
-              ]}
-              {...form.getInputProps("kind")}
-            />
+        <Form state={state} send="Make the token" close={done}>
+          <TextInput label="Name" required maxLength={64} data-autofocus {...form.getInputProps("name")} />
+          <NativeSelect
+            label="For"
+            data={[
+              { value: "api", label: "A program that uses the API" },
+              { value: "device", label: "Devices of a group that report their syncs" },
+            ]}
+            {...form.getInputProps("kind")}
+          />
+          <MultiSelect
+            label={kind === "device" ? "Group" : "Groups"}
+            placeholder={form.values.groups.length || kind === "device" ? "" : "All of mine, also later ones"}
+            maxValues={kind === "device" ? 1 : undefined}
+            data={usable.map((g) => ({ value: g.id, label: g.name }))}
+            {...form.getInputProps("groups")}
+          />
+          {kind === "api" && (
             <MultiSelect
-              label={kind === "device" ? "Group" : "Groups"}
-              placeholder={
-                form.values.groups.length || kind === "device" ? "" : "All of mine, also later ones"
-              }
-              maxValues={kind === "device" ? 1 : undefined}
-              data={usable.map((g) => ({ value: g.id, label: g.name }))}
-              {...form.getInputProps("groups")}
+              label="May"
+              placeholder={form.values.scopes.length ? "" : "All but metrics"}
+              data={scopes}
+              {...form.getInputProps("scopes")}
             />
-            {kind === "api" && (
-              <MultiSelect
-                label="May"
-                placeholder={form.values.scopes.length ? "" : "All but metrics"}
-                data={scopes}
-                {...form.getInputProps("scopes")}
-              />
-            )}
-            <Group justify="flex-end">
-              <Button variant="default" onClick={done}>
-                Cancel
-              </Button>
-              <Button type="submit" loading={busy}>
-                Make the token
-              </Button>
-            </Group>
-          </Stack>
-        </form>
+          )}
+        </Form>
       )}
     </Modal>
   );

@@ -1,10 +1,10 @@
-import { Autocomplete, Button, Group, Modal, Select, Stack, Text } from "@mantine/core";
+import { Autocomplete, Button, Modal, Select, Text } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useDebouncedValue, useDisclosure } from "@mantine/hooks";
 import { useState } from "react";
 import { adminActions, adminKeys, useAllGroups } from "../../api/queries/admin";
 import { useChange } from "../../api/queries/groups";
-import { Problem } from "../../ui/Problem";
+import { Form } from "../../ui/Form";
 import { useSubmit } from "../../ui/useSubmit";
 
 /** Pauses a queue that is not listed, as nothing of its kind waits yet. */
@@ -16,7 +16,7 @@ export function PauseQueue() {
         Pause another queue…
       </Button>
       <Modal opened={opened} onClose={close} title="Pause a queue" centered>
-        <Form close={close} />
+        <Ask close={close} />
       </Modal>
     </>
   );
@@ -24,7 +24,7 @@ export function PauseQueue() {
 
 const kinds = ["crawl", "echo", "factorize", "mean", "sleep"]; // those every worker brings
 
-function Form({ close }: { close: () => void }) {
+function Ask({ close }: { close: () => void }) {
   const [typed, setTyped] = useState("");
   const [q] = useDebouncedValue(typed, 250);
   const groups = useAllGroups(q).data?.pages.flatMap((p) => p.items) ?? [];
@@ -37,46 +37,35 @@ function Form({ close }: { close: () => void }) {
         /^[a-z0-9][a-z0-9._-]{0,63}$/.test(v) ? null : "Small letters, digits, dots, dashes and underscores",
     },
   });
-  const { busy, error, submit } = useSubmit(form, async (values) => {
+  const state = useSubmit(form, async (values) => {
     await pause.mutateAsync(values);
     close();
   });
   return (
-    <form onSubmit={submit} noValidate>
-      <Stack>
-        <Text size="sm">
-          No task of this kind starts in this group until the queue is resumed. What runs goes on, and tasks
-          can still be submitted.
-        </Text>
-        <Problem error={error} />
-        <Select
-          label="Group"
-          placeholder="Type how its name begins"
-          searchable
-          data-autofocus
-          searchValue={typed}
-          onSearchChange={setTyped}
-          filter={({ options }) => options} // the server has searched
-          nothingFoundMessage="No group begins so"
-          data={groups.map((g) => ({ value: g.id, label: g.name }))}
-          {...form.getInputProps("group")}
-        />
-        <Autocomplete
-          label="Kind"
-          placeholder="Any kind"
-          maxLength={64}
-          data={kinds}
-          {...form.getInputProps("kind")}
-        />
-        <Group justify="flex-end">
-          <Button variant="default" onClick={close}>
-            Cancel
-          </Button>
-          <Button type="submit" loading={busy}>
-            Pause it
-          </Button>
-        </Group>
-      </Stack>
-    </form>
+    <Form state={state} send="Pause it" close={close}>
+      <Text size="sm">
+        No task of this kind starts in this group until the queue is resumed. What runs goes on, and tasks can
+        still be submitted.
+      </Text>
+      <Select
+        label="Group"
+        placeholder="Type how its name begins"
+        searchable
+        data-autofocus
+        searchValue={typed}
+        onSearchChange={setTyped}
+        filter={({ options }) => options} // the server has searched
+        nothingFoundMessage="No group begins so"
+        data={groups.map((g) => ({ value: g.id, label: g.name }))}
+        {...form.getInputProps("group")}
+      />
+      <Autocomplete
+        label="Kind"
+        placeholder="Any kind"
+        maxLength={64}
+        data={kinds}
+        {...form.getInputProps("kind")}
+      />
+    </Form>
   );
 }

@@ -1,11 +1,11 @@
-import { Button, Group, Modal, Stack, TagsInput, TextInput } from "@mantine/core";
+import { Button, Group, Modal, TagsInput, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { notifications } from "@mantine/notifications";
 import { useCallback, useState } from "react";
 import { inWords } from "../../api/error";
 import { type Device, useUpdateDevice } from "../../api/queries/devices";
 import { ConfirmDialog } from "../../ui/ConfirmButton";
-import { Problem } from "../../ui/Problem";
+import { Form } from "../../ui/Form";
 import { useSubmit } from "../../ui/useSubmit";
 
 /** What a device is called by people. */
@@ -97,39 +97,28 @@ function Edit({ device, close }: { device: Device; close: () => void }) {
     initialValues: { name: device.name, tags: device.tags },
     validate: { tags: (tags) => (tags.some((t) => t.length > 32) ? "At most 32 characters each" : null) },
   });
-  const { busy, error, submit } = useSubmit(form, async (values) => {
+  const state = useSubmit(form, async (values) => {
     await update(device, values);
     close();
   });
   return (
-    <form onSubmit={submit} noValidate>
-      <Stack>
-        <Problem error={error} />
-        <TextInput
-          label="Name"
-          description="Shown in place of its id"
-          placeholder={device.device_id}
-          maxLength={64}
-          data-autofocus
-          {...form.getInputProps("name")}
-        />
-        <TagsInput
-          label="Tags"
-          description="Enter ends one; at most 16"
-          maxTags={16}
-          clearable
-          clearButtonProps={{ "aria-label": "Take all tags away" }}
-          {...form.getInputProps("tags")}
-        />
-        <Group justify="flex-end">
-          <Button variant="default" onClick={close}>
-            Cancel
-          </Button>
-          <Button type="submit" loading={busy}>
-            Save
-          </Button>
-        </Group>
-      </Stack>
-    </form>
+    <Form state={state} send="Save" close={close}>
+      <TextInput
+        label="Name"
+        description="Shown in place of its id"
+        placeholder={device.device_id}
+        maxLength={64}
+        data-autofocus
+        {...form.getInputProps("name")}
+      />
+      <TagsInput
+        label="Tags"
+        description="Enter ends one; at most 16"
+        maxTags={16}
+        clearable
+        clearButtonProps={{ "aria-label": "Take all tags away" }}
+        {...form.getInputProps("tags")}
+      />
+    </Form>
   );
 }

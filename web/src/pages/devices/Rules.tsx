@@ -1,5 +1,4 @@
 import {
-  Button,
   Code,
   Group,
   NumberInput,
@@ -18,6 +17,7 @@ import { useParams } from "react-router";
 import { deviceActions, deviceKeys, type Rules, useRules } from "../../api/queries/devices";
 import { atLeast, useChange, useGroup } from "../../api/queries/groups";
 import { Facts } from "../../ui/Facts";
+import { Form } from "../../ui/Form";
 import { duration, plural } from "../../ui/format";
 import { Copy } from "../../ui/Json";
 import { Problem } from "../../ui/Problem";
@@ -97,72 +97,64 @@ function Change({ group, rules }: { group: string; rules: Rules }) {
       grace_min: within(0, 1440, "minutes"),
     },
   });
-  const { busy, error, submit } = useSubmit(form, async (v) => {
+  const state = useSubmit(form, async (v) => {
     await save.mutateAsync(v);
     notifications.show({ message: "The rules are in force" });
   });
   return (
-    <form onSubmit={submit} noValidate>
-      <Stack>
-        <Problem error={error} />
-        <Title order={2} size="h4">
-          When the group’s owner and admins are told
-        </Title>
-        <NumberInput
-          label="Failed syncs in a row"
-          min={1}
-          max={100}
-          allowDecimal={false}
-          w={200}
-          {...form.getInputProps("failures")}
-        />
-        <Radio.Group label="Silence" {...form.getInputProps("silence")}>
-          <Stack gap="xs" mt={4}>
-            <Radio
-              value="learned"
-              label="Four times what is usual for the device"
-              description="At least 15 minutes, once it has reported five times"
-            />
-            <Radio value="own" label="A time of our own" />
-          </Stack>
-        </Radio.Group>
-        {form.values.silence === "own" && (
-          <NumberInput
-            label="Minutes without a report"
-            min={1}
-            max={43_200}
-            w={200}
-            {...form.getInputProps("silent_min")}
+    <Form state={state} send="Save">
+      <Title order={2} size="h4">
+        When the group’s owner and admins are told
+      </Title>
+      <NumberInput
+        label="Failed syncs in a row"
+        min={1}
+        max={100}
+        allowDecimal={false}
+        w={200}
+        {...form.getInputProps("failures")}
+      />
+      <Radio.Group label="Silence" {...form.getInputProps("silence")}>
+        <Stack gap="xs" mt={4}>
+          <Radio
+            value="learned"
+            label="Four times what is usual for the device"
+            description="At least 15 minutes, once it has reported five times"
           />
-        )}
+          <Radio value="own" label="A time of our own" />
+        </Stack>
+      </Radio.Group>
+      {form.values.silence === "own" && (
         <NumberInput
-          label="Minutes to wait before"
-          description="On top of either; a device that recovers meanwhile is no news"
-          min={0}
-          max={1440}
+          label="Minutes without a report"
+          min={1}
+          max={43_200}
           w={200}
-          {...form.getInputProps("grace_min")}
+          {...form.getInputProps("silent_min")}
         />
-        <Switch
-          label="New devices wait for approval"
-          description="Until an admin accepts them, nobody else sees them"
-          {...form.getInputProps("approval", { type: "checkbox" })}
-        />
-        <TextInput
-          label="Webhook"
-          description="Gets a signed POST for each alert and each recovery; empty: none"
-          placeholder="https://example.org/hook"
-          type="url"
-          maxLength={2048}
-          {...form.getInputProps("webhook_url")}
-        />
-        <Group>
-          <Button type="submit" loading={busy}>
-            Save
-          </Button>
-        </Group>
-      </Stack>
-    </form>
+      )}
+      <NumberInput
+        label="Minutes to wait before"
+        description="On top of either; a device that recovers meanwhile is no news"
+        min={0}
+        max={1440}
+        w={200}
+        {...form.getInputProps("grace_min")}
+      />
+      <Switch
+        label="New devices wait for approval"
+        description="Until an admin accepts them, nobody else sees them"
+        {...form.getInputProps("approval", { type: "checkbox" })}
+      />
+      <TextInput
+        label="Webhook"
+        description="Gets a signed POST for each alert and each recovery; empty: none"
+        placeholder="https://example.org/hook"
+        type="url"
+        maxLength={2048}
+        {...form.getInputProps("webhook_url")}
+      />
+    </Form>
   );
 }
 

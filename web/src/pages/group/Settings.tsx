@@ -1,5 +1,4 @@
 import {
-  Button,
   Group,
   NumberInput,
   Paper,
@@ -23,8 +22,8 @@ import {
   useGroup,
 } from "../../api/queries/groups";
 import { ConfirmButton } from "../../ui/ConfirmButton";
+import { Form } from "../../ui/Form";
 import { plural } from "../../ui/format";
-import { Problem } from "../../ui/Problem";
 import { useSubmit } from "../../ui/useSubmit";
 
 export function Component() {
@@ -53,7 +52,7 @@ function Details({ group }: { group: G }) {
     },
     validate: { name: (v) => (v.trim().length >= 3 ? null : "3 to 50 characters") },
   });
-  const { busy, error, submit } = useSubmit(form, async ({ name, description, own, hours }) => {
+  const state = useSubmit(form, async ({ name, description, own, hours }) => {
     await update.mutateAsync({
       name,
       description,
@@ -62,39 +61,31 @@ function Details({ group }: { group: G }) {
     notifications.show({ message: "The settings of the group are saved" });
   });
   return (
-    <form onSubmit={submit} noValidate>
-      <Stack>
-        <Problem error={error} />
-        <TextInput label="Name" required maxLength={50} {...form.getInputProps("name")} />
-        <Textarea
-          label="Description"
-          maxLength={300}
-          autosize
-          minRows={2}
-          {...form.getInputProps("description")}
+    <Form state={state} send="Save">
+      <TextInput label="Name" required maxLength={50} {...form.getInputProps("name")} />
+      <Textarea
+        label="Description"
+        maxLength={300}
+        autosize
+        minRows={2}
+        {...form.getInputProps("description")}
+      />
+      <Switch
+        label="Keep results for a time of our own"
+        description="Otherwise a day after a task succeeded, a week after it failed"
+        {...form.getInputProps("own", { type: "checkbox" })}
+      />
+      {form.values.own && (
+        <NumberInput
+          label="Hours"
+          description="0 drops them at once"
+          min={0}
+          max={720}
+          w={160}
+          {...form.getInputProps("hours")}
         />
-        <Switch
-          label="Keep results for a time of our own"
-          description="Otherwise a day after a task succeeded, a week after it failed"
-          {...form.getInputProps("own", { type: "checkbox" })}
-        />
-        {form.values.own && (
-          <NumberInput
-            label="Hours"
-            description="0 drops them at once"
-            min={0}
-            max={720}
-            w={160}
-            {...form.getInputProps("hours")}
-          />
-        )}
-        <Group>
-          <Button type="submit" loading={busy}>
-            Save
-          </Button>
-        </Group>
-      </Stack>
-    </form>
+      )}
+    </Form>
   );
 }
 

@@ -1,8 +1,8 @@
-import { Button, Group, Modal, Stack, Textarea, TextInput } from "@mantine/core";
+import { Modal, Textarea, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useNavigate } from "react-router";
 import { useCreateGroup } from "../../api/queries/groups";
-import { Problem } from "../../ui/Problem";
+import { Form } from "../../ui/Form";
 import { useSubmit } from "../../ui/useSubmit";
 
 /** Asks for the name of a new group, then opens it. */
@@ -13,7 +13,7 @@ export function NewGroup({ opened, close }: { opened: boolean; close: () => void
     initialValues: { name: "", description: "" },
     validate: { name: (v) => (v.trim().length >= 3 && v.trim().length <= 50 ? null : "3 to 50 characters") },
   });
-  const { busy, error, submit } = useSubmit(form, async (body) => {
+  const state = useSubmit(form, async (body) => {
     const group = await create.mutateAsync(body);
     form.reset();
     close();
@@ -21,28 +21,17 @@ export function NewGroup({ opened, close }: { opened: boolean; close: () => void
   });
   return (
     <Modal opened={opened} onClose={close} title="New group" centered>
-      <form onSubmit={submit} noValidate>
-        <Stack>
-          <Problem error={error} />
-          <TextInput label="Name" required maxLength={50} data-autofocus {...form.getInputProps("name")} />
-          <Textarea
-            label="Description"
-            description="What the group computes, for its members"
-            maxLength={300}
-            autosize
-            minRows={2}
-            {...form.getInputProps("description")}
-          />
-          <Group justify="flex-end">
-            <Button variant="default" onClick={close}>
-              Cancel
-            </Button>
-            <Button type="submit" loading={busy}>
-              Make the group
-            </Button>
-          </Group>
-        </Stack>
-      </form>
+      <Form state={state} send="Make the group" close={close}>
+        <TextInput label="Name" required maxLength={50} data-autofocus {...form.getInputProps("name")} />
+        <Textarea
+          label="Description"
+          description="What the group computes, for its members"
+          maxLength={300}
+          autosize
+          minRows={2}
+          {...form.getInputProps("description")}
+        />
+      </Form>
     </Modal>
   );
 }

@@ -1,7 +1,6 @@
 import {
   Alert,
   Anchor,
-  Button,
   Code,
   Group,
   List,
@@ -22,6 +21,7 @@ import { Link, useSearchParams } from "react-router";
 import { accountActions, accountKeys } from "../../api/queries/account";
 import { atLeast, useChange, useGroups } from "../../api/queries/groups";
 import { type OwnWorker, ownWorkersQuery, useLiveWorkers, useOwnWorkers } from "../../api/queries/workers";
+import { Form } from "../../ui/Form";
 import { Copy } from "../../ui/Json";
 import { Page } from "../../ui/Page";
 import { Problem } from "../../ui/Problem";
@@ -40,7 +40,7 @@ export function Component() {
     initialValues: { name: "my computer", groups: asked ? [asked] : [] },
     validate: { name: (v) => (v.trim() ? null : "A name to tell it by") },
   });
-  const { busy, error, submit } = useSubmit(form, async ({ name, groups: chosen }) => {
+  const state = useSubmit(form, async ({ name, groups: chosen }) => {
     const token = await make.mutateAsync({
       name,
       kind: "worker",
@@ -56,38 +56,31 @@ export function Component() {
       {made ? (
         <Start {...made} name={form.values.name} />
       ) : (
-        <form onSubmit={submit} noValidate>
-          <Stack maw={480}>
-            <Text>
-              A worker connects to this server by itself, from behind any network that lets the web out.
-            </Text>
-            <Problem error={error ?? groups.error} />
-            {groups.isPending ? (
-              <Skeleton h={120} />
-            ) : (
-              <>
-                <TextInput
-                  label="Name"
-                  description="Of the token; the worker has the name of its computer"
-                  required
-                  maxLength={64}
-                  {...form.getInputProps("name")}
-                />
-                <MultiSelect
-                  label="Groups it works for"
-                  placeholder={form.values.groups.length ? "" : "All of mine, also later ones"}
-                  data={usable.map((g) => ({ value: g.id, label: g.name }))}
-                  {...form.getInputProps("groups")}
-                />
-              </>
-            )}
-            <Group>
-              <Button type="submit" loading={busy}>
-                Make the command
-              </Button>
-            </Group>
-          </Stack>
-        </form>
+        <Form width={480} state={state} send="Make the command">
+          <Text>
+            A worker connects to this server by itself, from behind any network that lets the web out.
+          </Text>
+          <Problem error={groups.error} />
+          {groups.isPending ? (
+            <Skeleton h={120} />
+          ) : (
+            <>
+              <TextInput
+                label="Name"
+                description="Of the token; the worker has the name of its computer"
+                required
+                maxLength={64}
+                {...form.getInputProps("name")}
+              />
+              <MultiSelect
+                label="Groups it works for"
+                placeholder={form.values.groups.length ? "" : "All of mine, also later ones"}
+                data={usable.map((g) => ({ value: g.id, label: g.name }))}
+                {...form.getInputProps("groups")}
+              />
+            </>
+          )}
+        </Form>
       )}
     </Page>
   );
