@@ -21,8 +21,7 @@ import { ConfirmButton } from "../../ui/ConfirmButton";
 import { Empty } from "../../ui/Empty";
 import { Form } from "../../ui/Form";
 import { Copy } from "../../ui/Json";
-import { Problem } from "../../ui/Problem";
-import { Rows } from "../../ui/Rows";
+import { Listing } from "../../ui/Listing";
 import { TimeAgo } from "../../ui/TimeAgo";
 import { useSubmit } from "../../ui/useSubmit";
 
@@ -44,22 +43,18 @@ export function Tokens() {
           Make a token for a program or a device
         </Button>
       </Group>
-      <Problem error={tokens.error} retry={() => void tokens.refetch()} />
-      {tokens.data?.length === 0 ? (
-        <Empty icon={IconKey} title="You have no tokens">
-          Workers, devices and programs of yours log in with a token instead of your password.
-        </Empty>
-      ) : (
-        <Rows
-          label="Tokens"
-          loading={tokens.isPending}
-          columns={["Name", "For", "Groups", "Made", "Last used", "Ends", ""]}
-        >
-          {tokens.data?.map((t) => (
-            <Row key={t.id} token={t} groups={groups} />
-          ))}
-        </Rows>
-      )}
+      <Listing
+        of={tokens}
+        items={tokens.data}
+        label="Tokens"
+        columns={["Name", "For", "Groups", "Made", "Last used", "Ends", ""]}
+        empty={
+          <Empty icon={IconKey} title="You have no tokens">
+            Workers, devices and programs of yours log in with a token instead of your password.
+          </Empty>
+        }
+        row={(t) => <Row key={t.id} token={t} groups={groups} />}
+      />
       <NewToken opened={making} close={close} />
     </Stack>
   );

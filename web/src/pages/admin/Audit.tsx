@@ -5,13 +5,14 @@ import { type Change, useAddress } from "../../ui/address";
 import { Empty } from "../../ui/Empty";
 import { ExportButton } from "../../ui/ExportButton";
 import { dateTime, plural } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
-import { Problem } from "../../ui/Problem";
-import { Rows } from "../../ui/Rows";
 import { TimeInput } from "../../ui/TimeInput";
 import { Typed } from "../../ui/Typed";
 
 const names = ["actor", "action", "target", "group", "outcome", "from", "to"] as const;
+
+const most = (name: string) => (name === "target" ? 256 : 64); // characters
 
 /** What the address asks for. */
 export function auditFilter(params: URLSearchParams): AuditFilter {
@@ -19,7 +20,7 @@ export function auditFilter(params: URLSearchParams): AuditFilter {
   for (const name of names) {
     const value = params.get(name);
     if (!value || ((name === "from" || name === "to") && Number.isNaN(Date.parse(value)))) continue;
-    filter[name] = value.slice(0, name === "target" ? 256 : 64);
+    filter[name] = value.slice(0, most(name));
   }
   return filter;
 }
@@ -43,22 +44,18 @@ export function Component() {
         </Button>
         <ExportButton file="audit.csv" read={() => adminActions.exportAudit(filter)} />
       </Group>
-      <Problem error={list.error} retry={() => void list.refetch()} />
-      {entries?.length === 0 ? (
-        <Empty icon={IconClipboardList} title="No entry matches">
-          Only changes and refusals are kept here, not what people read.
-        </Empty>
-      ) : (
-        <Rows
-          label="Audit log"
-          loading={list.isPending}
-          columns={["When", "Who", "Did", "To", "Outcome", "From"]}
-        >
-          {entries?.map((e) => (
-            <Row key={e.id} entry={e} change={change} />
-          ))}
-        </Rows>
-      )}
+      <Listing
+        of={list}
+        items={entries}
+        label="Audit log"
+        columns={["When", "Who", "Did", "To", "Outcome", "From"]}
+        empty={
+          <Empty icon={IconClipboardList} title="No entry matches">
+            Only changes and refusals are kept here, not what people read.
+          </Empty>
+        }
+        row={(e) => <Row key={e.id} entry={e} change={change} />}
+      />
       <More list={list} label="Show older ones" />
     </Stack>
   );
@@ -69,38 +66,26 @@ interface Filtering {
   change: (c: Change) => void;
 }
 
+const fields = [
+  { name: "actor", label: "Who", placeholder: "User name or id" },
+  { name: "action", label: "Did", placeholder: "Such as delete-group", width: 180 },
+  { name: "target", label: "To", placeholder: "Id" },
+  { name: "group", label: "In the group", placeholder: "Id" },
+] as const;
+
 function Filters({ filter, change }: Filtering) {
   return (
     <Group align="flex-end">
-      <Typed
-        label="Who"
-        value={filter.actor}
-        onChange={(actor) => change({ actor })}
-        placeholder="User name or id"
-        width={160}
-      />
-      <Typed
-        label="Did"
-        value={filter.action}
-        onChange={(action) => change({ action })}
-        placeholder="Such as delete-group"
-        width={180}
-      />
-      <Typed
-        label="To"
-        value={filter.target}
-        onChange={(target) => change({ target })}
-        placeholder="Id"
-        width={160}
-        max={256}
-      />
-      <Typed
-        label="In the group"
-        value={filter.group}
-        onChange={(group) => change({ group })}
-        placeholder="Id"
-        width={160}
-      />
+      {fields.map(({ name, ...field }) => (
+        <Typed
+          key={name}
+          value={filter[name]}
+          onChange={(v) => change({ [name]: v })}
+          width={160}
+          max={most(name)}
+          {...field}
+        />
+      ))}
       <Autocomplete
         label="Outcome"
         placeholder="Any"

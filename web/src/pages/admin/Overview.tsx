@@ -7,7 +7,7 @@ import { count, plural, rate } from "../../ui/format";
 import { Problem } from "../../ui/Problem";
 import { Rows } from "../../ui/Rows";
 import { TimeAgo, useNow } from "../../ui/TimeAgo";
-import { QueueState } from "./QueueState";
+import { QueueCells, queueColumns } from "./QueueCells";
 
 const Ended = lazy(() => import("../../ui/Ended"));
 
@@ -116,21 +116,10 @@ function Longest({ overview: o }: { overview: Overview }) {
       {o.queues.length === 0 ? (
         <Text c="dimmed">Nothing waits.</Text>
       ) : (
-        <Rows
-          label="Longest queues"
-          loading={false}
-          columns={["Group", "Kind", "State", "Waiting", "Scheduled", "Oldest"]}
-        >
+        <Rows label="Longest queues" loading={false} columns={queueColumns}>
           {o.queues.map((q) => (
             <Table.Tr key={`${q.group.id} ${q.kind}`}>
-              <Table.Td>{q.group.name}</Table.Td>
-              <Table.Td>{q.kind}</Table.Td>
-              <Table.Td>
-                <QueueState queue={q} />
-              </Table.Td>
-              <Table.Td>{count(q.waiting)}</Table.Td>
-              <Table.Td>{count(q.scheduled)}</Table.Td>
-              <Table.Td>{q.oldest_at ? <TimeAgo at={q.oldest_at} /> : "–"}</Table.Td>
+              <QueueCells queue={q} />
             </Table.Tr>
           ))}
         </Rows>

@@ -4,13 +4,12 @@ import { adminActions, adminKeys, type Queue, useQueues, useToEmpty } from "../.
 import { useChange } from "../../api/queries/groups";
 import { ConfirmButton } from "../../ui/ConfirmButton";
 import { Empty } from "../../ui/Empty";
-import { count, plural } from "../../ui/format";
+import { plural } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
 import { Problem } from "../../ui/Problem";
-import { Rows } from "../../ui/Rows";
-import { TimeAgo } from "../../ui/TimeAgo";
 import { PauseQueue } from "./PauseQueue";
-import { QueueState } from "./QueueState";
+import { QueueCells, queueColumns } from "./QueueCells";
 
 /** What waits, by group and kind, and what holds it back. */
 export function Component() {
@@ -21,22 +20,18 @@ export function Component() {
       <Group justify="flex-end">
         <PauseQueue />
       </Group>
-      <Problem error={list.error} retry={() => void list.refetch()} />
-      {queues?.length === 0 ? (
-        <Empty icon={IconStack2} title="Nothing waits">
-          A kind of tasks in a group is a queue. It is here while tasks of it wait, and while it is paused.
-        </Empty>
-      ) : (
-        <Rows
-          label="Queues"
-          loading={list.isPending}
-          columns={["Group", "Kind", "State", "Waiting", "Scheduled", "Oldest", ""]}
-        >
-          {queues?.map((q) => (
-            <Row key={`${q.group.id} ${q.kind}`} queue={q} />
-          ))}
-        </Rows>
-      )}
+      <Listing
+        of={list}
+        items={queues}
+        label="Queues"
+        columns={[...queueColumns, ""]}
+        empty={
+          <Empty icon={IconStack2} title="Nothing waits">
+            A kind of tasks in a group is a queue. It is here while tasks of it wait, and while it is paused.
+          </Empty>
+        }
+        row={(q) => <Row key={`${q.group.id} ${q.kind}`} queue={q} />}
+      />
       <More list={list} label="Show more queues" />
     </Stack>
   );
@@ -50,16 +45,7 @@ function Row({ queue: q }: { queue: Queue }) {
   const empty = useChange(adminActions.empty, adminKeys.queues);
   return (
     <Table.Tr>
-      <Table.Td miw={120} style={{ overflowWrap: "anywhere" }}>
-        {q.group.name}
-      </Table.Td>
-      <Table.Td>{q.kind}</Table.Td>
-      <Table.Td>
-        <QueueState queue={q} />
-      </Table.Td>
-      <Table.Td>{count(q.waiting)}</Table.Td>
-      <Table.Td>{count(q.scheduled)}</Table.Td>
-      <Table.Td>{q.oldest_at ? <TimeAgo at={q.oldest_at} /> : "–"}</Table.Td>
+      <QueueCells queue={q} />
       <Table.Td>
         <Group gap="xs" justify="flex-end" wrap="nowrap">
           <Button

@@ -8,12 +8,11 @@ import { Choice } from "../../ui/Choice";
 import { ConfirmButton } from "../../ui/ConfirmButton";
 import { Empty } from "../../ui/Empty";
 import { count } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
-import { Problem } from "../../ui/Problem";
-import { Rows } from "../../ui/Rows";
+import { Search } from "../../ui/Search";
 import { StateBadge } from "../../ui/StateBadge";
 import { TimeAgo } from "../../ui/TimeAgo";
-import { Typed } from "../../ui/Typed";
 
 const kinds: { value: string; label: string; filter: UserFilter }[] = [
   { value: "admins", label: "Administrators", filter: { admin: "true" } },
@@ -31,15 +30,7 @@ export function Component() {
   return (
     <Stack>
       <Group align="flex-end">
-        <Typed
-          label="Search"
-          value={q}
-          onChange={(v) => change({ q: v })}
-          placeholder="What the name or email begins with"
-          width={320}
-          max={254}
-          search
-        />
+        <Search placeholder="What the name or email begins with" width={320} max={254} />
         <Choice
           label="Who"
           any="Everybody"
@@ -49,22 +40,18 @@ export function Component() {
           onChange={(show) => change({ show })}
         />
       </Group>
-      <Problem error={list.error} retry={() => void list.refetch()} />
-      {users?.length === 0 ? (
-        <Empty icon={IconUserSearch} title="Nobody matches">
-          The search looks at the beginning of the user name and of the email address.
-        </Empty>
-      ) : (
-        <Rows
-          label="Users"
-          loading={list.isPending}
-          columns={["User", "State", "Groups", "Last login", "Joined", ""]}
-        >
-          {users?.map((u) => (
-            <Row key={u.id} user={u} />
-          ))}
-        </Rows>
-      )}
+      <Listing
+        of={list}
+        items={users}
+        label="Users"
+        columns={["User", "State", "Groups", "Last login", "Joined", ""]}
+        empty={
+          <Empty icon={IconUserSearch} title="Nobody matches">
+            The search looks at the beginning of the user name and of the email address.
+          </Empty>
+        }
+        row={(u) => <Row key={u.id} user={u} />}
+      />
       <More list={list} label="Show more users" />
     </Stack>
   );

@@ -6,46 +6,33 @@ import { useAddress } from "../../ui/address";
 import { ConfirmButton } from "../../ui/ConfirmButton";
 import { Empty } from "../../ui/Empty";
 import { count } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
-import { Problem } from "../../ui/Problem";
-import { Rows } from "../../ui/Rows";
+import { Search } from "../../ui/Search";
 import { TimeAgo } from "../../ui/TimeAgo";
-import { Typed } from "../../ui/Typed";
 import { WorkerState } from "../../ui/WorkerState";
 
 /** Every worker that is connected or may come back. */
 export function Component() {
-  const [params, change] = useAddress();
-  const q = params.get("q") ?? "";
+  const q = useAddress()[0].get("q") ?? "";
   const list = useAllWorkers(q);
   const workers = list.data?.pages.flatMap((p) => p.items);
   return (
     <Stack>
-      <Typed
-        label="Search"
-        value={q}
-        onChange={(v) => change({ q: v })}
-        placeholder="What the name begins with"
-        width={280}
-        search
+      <Search placeholder="What the name begins with" />
+      <Listing
+        of={list}
+        items={workers}
+        label="Workers"
+        columns={["Worker", "Owner", "State", "Slots in use", "Kinds", "Since", ""]}
+        empty={
+          <Empty
+            icon={IconDeviceDesktop}
+            title={q ? `No worker begins with “${q}”` : "No worker is connected"}
+          />
+        }
+        row={(w) => <Row key={w.id} worker={w} />}
       />
-      <Problem error={list.error} retry={() => void list.refetch()} />
-      {workers?.length === 0 ? (
-        <Empty
-          icon={IconDeviceDesktop}
-          title={q ? `No worker begins with “${q}”` : "No worker is connected"}
-        />
-      ) : (
-        <Rows
-          label="Workers"
-          loading={list.isPending}
-          columns={["Worker", "Owner", "State", "Slots in use", "Kinds", "Since", ""]}
-        >
-          {workers?.map((w) => (
-            <Row key={w.id} worker={w} />
-          ))}
-        </Rows>
-      )}
       <More list={list} label="Show more workers" />
     </Stack>
   );

@@ -6,9 +6,8 @@ import { useAddress } from "../../ui/address";
 import { devicePage } from "../../ui/devicePage";
 import { Empty } from "../../ui/Empty";
 import { duration, plural } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
-import { Problem } from "../../ui/Problem";
-import { Rows } from "../../ui/Rows";
 import { StateBadge } from "../../ui/StateBadge";
 import { TimeAgo } from "../../ui/TimeAgo";
 import { nameOf } from "./DeviceActions";
@@ -32,22 +31,22 @@ export function Component() {
         value={open ? "open" : "all"}
         onChange={(v) => change({ show: v === "all" ? v : undefined })}
       />
-      <Problem error={list.error} retry={() => void list.refetch()} />
-      {alerts?.length === 0 ? (
-        <Empty icon={IconCheck} title={open ? "Nothing is wrong" : "There was no alert yet"}>
-          When a device keeps failing or falls silent, it is told here, to the group’s owner and admins, and
-          to its webhook.{" "}
-          <Anchor component={Link} to={`/groups/${group}/devices/rules`} underline="always">
-            See the rules
-          </Anchor>
-        </Empty>
-      ) : (
-        <Rows label="Alerts" loading={list.isPending} columns={["Device", "What", "Since", "Told", "Over"]}>
-          {alerts?.map((a) => (
-            <Row key={a.id} alert={a} group={group} />
-          ))}
-        </Rows>
-      )}
+      <Listing
+        of={list}
+        items={alerts}
+        label="Alerts"
+        columns={["Device", "What", "Since", "Told", "Over"]}
+        empty={
+          <Empty icon={IconCheck} title={open ? "Nothing is wrong" : "There was no alert yet"}>
+            When a device keeps failing or falls silent, it is told here, to the group’s owner and admins, and
+            to its webhook.{" "}
+            <Anchor component={Link} to={`/groups/${group}/devices/rules`} underline="always">
+              See the rules
+            </Anchor>
+          </Empty>
+        }
+        row={(a) => <Row key={a.id} alert={a} group={group} />}
+      />
       <More list={list} label="Show older ones" />
     </Stack>
   );

@@ -7,8 +7,7 @@ import { oneOf, useAddress } from "../../ui/address";
 import { devicePage } from "../../ui/devicePage";
 import { Empty } from "../../ui/Empty";
 import { count, plural } from "../../ui/format";
-import { Problem } from "../../ui/Problem";
-import { Rows } from "../../ui/Rows";
+import { Listing } from "../../ui/Listing";
 import { TimeAgo } from "../../ui/TimeAgo";
 import { nameOf } from "./DeviceActions";
 
@@ -76,29 +75,18 @@ export function Component() {
           ? `Devices with more than ${plural(filter.threshold, "failed sync")} in this time.`
           : `Devices whose newest ${plural(Math.max(1, filter.threshold), "sync", "syncs")} or more failed, the last of them in this time.`}
       </Text>
-      <Problem error={list.error} retry={() => void list.refetch()} />
-      {list.data?.length === 0 ? (
-        <Empty icon={IconMoodSmile} title="No device fails so often">
-          Those that do appear here by themselves.
-        </Empty>
-      ) : (
-        <Rows
-          label="Devices that fail"
-          loading={list.isPending}
-          columns={[
-            "Device",
-            "Failures in this time",
-            "In a row now",
-            "First",
-            "Last",
-            "Last without errors",
-          ]}
-        >
-          {list.data?.map((d) => (
-            <Row key={d.device_id} device={d} />
-          ))}
-        </Rows>
-      )}
+      <Listing
+        of={list}
+        items={list.data}
+        label="Devices that fail"
+        columns={["Device", "Failures in this time", "In a row now", "First", "Last", "Last without errors"]}
+        empty={
+          <Empty icon={IconMoodSmile} title="No device fails so often">
+            Those that do appear here by themselves.
+          </Empty>
+        }
+        row={(d) => <Row key={d.device_id} device={d} />}
+      />
     </Stack>
   );
 }

@@ -15,7 +15,9 @@ import { Choice } from "../../ui/Choice";
 import { Empty } from "../../ui/Empty";
 import { ExportButton } from "../../ui/ExportButton";
 import { plural } from "../../ui/format";
+import { NoMatch } from "../../ui/NoMatch";
 import { Problem } from "../../ui/Problem";
+import { Search } from "../../ui/Search";
 import { Typed } from "../../ui/Typed";
 import { FleetTable } from "./FleetTable";
 
@@ -65,15 +67,7 @@ export function Component() {
         </Suspense>
       )}
       <Group align="flex-end">
-        <Typed
-          label="Search"
-          value={filter.q}
-          onChange={(q) => change({ q })}
-          placeholder="Id, name or tag"
-          width={240}
-          max={128}
-          search
-        />
+        <Search placeholder="Id, name or tag" width={240} max={128} />
         <Typed
           label="Tag"
           value={filter.tag}
@@ -132,17 +126,9 @@ function Nothing(props: { filter: DeviceFilter; filtered: boolean; clear: () => 
   const { state } = filter;
   if (filtered)
     return (
-      <Empty
-        icon={IconSearch}
-        title="No device matches"
-        action={
-          <Button variant="default" onClick={clear}>
-            Clear the filters
-          </Button>
-        }
-      >
+      <NoMatch icon={IconSearch} title="No device matches" clear={clear}>
         A search looks at ids, names and tags; a tag is taken as a whole.
-      </Empty>
+      </NoMatch>
     );
   if (state === "pending")
     return (

@@ -6,9 +6,8 @@ import { Choice } from "../../ui/Choice";
 import { Empty } from "../../ui/Empty";
 import { ExportButton } from "../../ui/ExportButton";
 import { count, dateTime } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
-import { Problem } from "../../ui/Problem";
-import { Rows } from "../../ui/Rows";
 import { TimeAgo } from "../../ui/TimeAgo";
 import { TimeInput } from "../../ui/TimeInput";
 import { SyncBadge } from "./badges";
@@ -56,33 +55,31 @@ export function History({ group, id }: { group: string; id: string }) {
         </Group>
         <ExportButton file={`${id}.csv`} read={() => deviceActions.exportDevice(group, id, { from, to })} />
       </Group>
-      <Problem error={list.error} retry={() => void list.refetch()} />
-      {events?.length === 0 ? (
-        <Empty icon={IconHistory} title="No sync matches">
-          Single syncs are kept for some time only; the charts and sums stay.
-        </Empty>
-      ) : (
-        <Rows
-          label="Syncs"
-          loading={list.isPending}
-          columns={["By its clock", "Status", "Files", "Errors", "Speed", "Arrived"]}
-        >
-          {events?.map((e) => (
-            <Table.Tr key={`${e.timestamp} ${e.event_id ?? ""}`}>
-              <Table.Td>{dateTime(e.timestamp)}</Table.Td>
-              <Table.Td>
-                <SyncBadge status={e.status} />
-              </Table.Td>
-              <Table.Td>{count(e.total_files_synced)}</Table.Td>
-              <Table.Td>{count(e.total_errors)}</Table.Td>
-              <Table.Td>{count(e.internet_speed)}</Table.Td>
-              <Table.Td>
-                <TimeAgo at={e.received_at} />
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Rows>
-      )}
+      <Listing
+        of={list}
+        items={events}
+        label="Syncs"
+        columns={["By its clock", "Status", "Files", "Errors", "Speed", "Arrived"]}
+        empty={
+          <Empty icon={IconHistory} title="No sync matches">
+            Single syncs are kept for some time only; the charts and sums stay.
+          </Empty>
+        }
+        row={(e) => (
+          <Table.Tr key={`${e.timestamp} ${e.event_id ?? ""}`}>
+            <Table.Td>{dateTime(e.timestamp)}</Table.Td>
+            <Table.Td>
+              <SyncBadge status={e.status} />
+            </Table.Td>
+            <Table.Td>{count(e.total_files_synced)}</Table.Td>
+            <Table.Td>{count(e.total_errors)}</Table.Td>
+            <Table.Td>{count(e.internet_speed)}</Table.Td>
+            <Table.Td>
+              <TimeAgo at={e.received_at} />
+            </Table.Td>
+          </Table.Tr>
+        )}
+      />
       <More list={list} label="Show older ones" />
     </Stack>
   );

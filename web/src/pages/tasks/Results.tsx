@@ -82,19 +82,25 @@ function Exact({ raw }: { raw: RawJson }) {
       <Alert color="blue" variant="light" styles={{ message: { color: "var(--mantine-color-text)" } }}>
         Some numbers are too long for a browser to compute with; they are shown as they came.
       </Alert>
-      <Code
-        block
-        mah={420}
-        style={{ overflow: "auto", whiteSpace: "pre-wrap", overflowWrap: "anywhere" }}
-        tabIndex={0}
-      >
-        {raw.text.slice(0, shownChars)}
-      </Code>
+      <Plain text={raw.text} maxHeight={420} />
     </>
   );
 }
 
 const shownChars = 200_000; // of text that is shown whole; the download has all
+
+function Plain({ text, maxHeight }: { text: string; maxHeight: number }) {
+  return (
+    <Code
+      block
+      mah={maxHeight}
+      style={{ overflow: "auto", whiteSpace: "pre-wrap", overflowWrap: "anywhere" }}
+      tabIndex={0}
+    >
+      {text.slice(0, shownChars)}
+    </Code>
+  );
+}
 
 /** What the task was given. */
 export function InputView({ task }: { task: Task }) {
@@ -119,14 +125,7 @@ export function InputView({ task }: { task: Task }) {
       {query.isPending && !task.dropped_at && <Skeleton height={80} />}
       {query.data &&
         (query.data.text.length > shownChars || losesDigits(query.data.text) ? (
-          <Code
-            block
-            mah={300}
-            style={{ overflow: "auto", whiteSpace: "pre-wrap", overflowWrap: "anywhere" }}
-            tabIndex={0}
-          >
-            {query.data.text.slice(0, shownChars)}
-          </Code>
+          <Plain text={query.data.text} maxHeight={300} />
         ) : (
           <Json value={query.data.value} maxHeight={300} />
         ))}

@@ -9,6 +9,7 @@ import { useUser } from "../../app/auth";
 import { useAddress } from "../../ui/address";
 import { Empty } from "../../ui/Empty";
 import { plural } from "../../ui/format";
+import { NoMatch } from "../../ui/NoMatch";
 import { Page } from "../../ui/Page";
 import { Problem } from "../../ui/Problem";
 import { Bulk } from "./Bulk";
@@ -190,17 +191,9 @@ function Bar(props: {
 function Nothing({ filtered, group, clear }: { filtered: boolean; group?: string; clear: () => void }) {
   if (filtered) {
     return (
-      <Empty
-        icon={IconListCheck}
-        title="No task matches"
-        action={
-          <Button variant="default" onClick={clear}>
-            Clear the filters
-          </Button>
-        }
-      >
+      <NoMatch icon={IconListCheck} title="No task matches" clear={clear}>
         New tasks that match appear here by themselves.
-      </Empty>
+      </NoMatch>
     );
   }
   return (

@@ -14,9 +14,9 @@ import { Lost } from "../../app/RouteError";
 import { ConfirmButton } from "../../ui/ConfirmButton";
 import { Empty } from "../../ui/Empty";
 import { count, duration } from "../../ui/format";
+import { Listing } from "../../ui/Listing";
 import { Page } from "../../ui/Page";
 import { Problem } from "../../ui/Problem";
-import { Rows } from "../../ui/Rows";
 import { WorkerState } from "../../ui/WorkerState";
 import { WorkerSettingsForm } from "./WorkerSettings";
 
@@ -72,29 +72,28 @@ function History({ id }: { id: string }) {
       <Title order={2} size="h4">
         What it did in the last 30 days
       </Title>
-      {history.data?.items.length === 0 ? (
-        <Empty icon={IconHistory} title="No task has ended here yet">
-          Each task that ends on this worker counts here, by day, group and who submitted it.
-        </Empty>
-      ) : (
-        <Rows
-          label="History"
-          loading={history.isPending}
-          columns={["Day (UTC)", "Group", "Submitted by", "Tasks", "Succeeded", "Failed", "Time"]}
-        >
-          {history.data?.items.map((d) => (
-            <Table.Tr key={`${d.day} ${d.group.id} ${d.member.id}`}>
-              <Table.Td>{d.day}</Table.Td>
-              <Table.Td>{d.group.name}</Table.Td>
-              <Table.Td>{d.member.username}</Table.Td>
-              <Table.Td>{count(d.tasks)}</Table.Td>
-              <Table.Td>{count(d.succeeded)}</Table.Td>
-              <Table.Td>{count(d.failed)}</Table.Td>
-              <Table.Td>{duration(d.run_s * 1000)}</Table.Td>
-            </Table.Tr>
-          ))}
-        </Rows>
-      )}
+      <Listing
+        of={history}
+        items={history.data?.items}
+        label="History"
+        columns={["Day (UTC)", "Group", "Submitted by", "Tasks", "Succeeded", "Failed", "Time"]}
+        empty={
+          <Empty icon={IconHistory} title="No task has ended here yet">
+            Each task that ends on this worker counts here, by day, group and who submitted it.
+          </Empty>
+        }
+        row={(d) => (
+          <Table.Tr key={`${d.day} ${d.group.id} ${d.member.id}`}>
+            <Table.Td>{d.day}</Table.Td>
+            <Table.Td>{d.group.name}</Table.Td>
+            <Table.Td>{d.member.username}</Table.Td>
+            <Table.Td>{count(d.tasks)}</Table.Td>
+            <Table.Td>{count(d.succeeded)}</Table.Td>
+            <Table.Td>{count(d.failed)}</Table.Td>
+            <Table.Td>{duration(d.run_s * 1000)}</Table.Td>
+          </Table.Tr>
+        )}
+      />
     </Stack>
   );
 }

@@ -10,9 +10,9 @@ import {
   workerKeys,
 } from "../../api/queries/workers";
 import { Empty } from "../../ui/Empty";
+import { Listing } from "../../ui/Listing";
 import { Page } from "../../ui/Page";
 import { Problem } from "../../ui/Problem";
-import { Rows } from "../../ui/Rows";
 import { TimeAgo } from "../../ui/TimeAgo";
 import { WorkerState } from "../../ui/WorkerState";
 
@@ -26,23 +26,19 @@ export function Component() {
   );
   return (
     <Page title="My workers" actions={add}>
-      <Problem error={workers.error} retry={() => void workers.refetch()} />
-      {workers.data?.length === 0 ? (
-        <Empty icon={IconDeviceDesktop} title="None of your computers has worked yet" action={add}>
-          A worker is a program on a computer of yours that takes tasks of your groups. You say when and how
-          much.
-        </Empty>
-      ) : (
-        <Rows
-          label="My workers"
-          loading={workers.isPending}
-          columns={["Worker", "State", "Slots in use", "Kinds", "Seen", "Takes tasks"]}
-        >
-          {workers.data?.map((w) => (
-            <Row key={w.id} worker={w} />
-          ))}
-        </Rows>
-      )}
+      <Listing
+        of={workers}
+        items={workers.data}
+        label="My workers"
+        columns={["Worker", "State", "Slots in use", "Kinds", "Seen", "Takes tasks"]}
+        empty={
+          <Empty icon={IconDeviceDesktop} title="None of your computers has worked yet" action={add}>
+            A worker is a program on a computer of yours that takes tasks of your groups. You say when and how
+            much.
+          </Empty>
+        }
+        row={(w) => <Row key={w.id} worker={w} />}
+      />
     </Page>
   );
 }
