@@ -1,11 +1,10 @@
-import { Skeleton } from "@mantine/core";
-import { useVirtualizer } from "@tanstack/react-virtual";
-import { memo, useEffect, useEffectEvent, useRef } from "react";
+import { memo, useEffect, useEffectEvent, useMemo, useRef } from "react";
 import { Link } from "react-router";
 import { ended, type Task } from "../../api/queries/taskTypes";
-import { ago, dateTime, duration, plural } from "../../ui/format";
+import { dateTime, duration, plural } from "../../ui/format";
 import { statusLabel } from "../../ui/StatusBadge";
-import { useNow } from "../../ui/TimeAgo";
+import { PlainAgo } from "../../ui/TimeAgo";
+import { placed, VirtualTable } from "../../ui/VirtualTable";
 import classes from "./TaskTable.module.css";
 
 interface Props {
@@ -24,27 +23,12 @@ interface Props {
   onSelect: (ids: ReadonlySet<string>) => void;
 }
 
-const rowHeight = 44;
-const loadAhead = 40; // rows before the end at which more are read
-
 /** Tasks as rows, of which only those in sight exist. */
 export function TaskTable(props: Props) {
-  const { rows, above, names, atTop, loading, stale, onAway, onTop, more, loadMore, selected, onSelect } =
-    props;
+  const { rows, above, names, atTop, onAway, onTop, selected, onSelect, ...rest } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const last = useRef<string>(undefined); // chosen last, for ranges
-  const shown = rows.length - above;
-  const list = useVirtualizer({
-    count: shown,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => rowHeight,
-    overscan: 8, // no getItemKey: with a new one each row is placed anew, 100,000 for each frame
-  });
-  const items = list.getVirtualItems();
-  const end = items.at(-1)?.index ?? 0;
-  useEffect(() => {
-    if (more && shown > 0 && end > shown - loadAhead) loadMore();
-  });
+  const shown = useMemo(() => (above ? rows.slice(above) : rows), [rows, above]);
   useEffect(() => {
     if (atTop) scroller.current?.scrollTo({ top: 0 });
   }, [atTop]);
@@ -65,66 +49,49 @@ export function TaskTable(props: Props) {
     onSelect(next);
   };
   return (
-    <div className={classes.frame} data-stale={stale || undefined}>
-      <div
-        ref={scroller}
-        className={classes.scroller}
-        onScroll={(e) => {
-          if (e.currentTarget.scrollTop > 4) onAway();
-          else if (selected.size === 0 && above === 0 && !atTop) onTop();
-        }}
-      >
-        <table className={classes.table} aria-label="Tasks" aria-rowcount={more ? -1 : shown + 1}>
-          <thead>
-            <tr aria-rowindex={1} className={`${classes.row} ${classes.head}`}>
-              <th scope="col">
-                <span className={classes.hidden}>Select</span>
-              </th>
-              <th scope="col">Status</th>
-              <th scope="col">Task</th>
-              <th scope="col" className={classes.wide}>
-                Progress
-              </th>
-              <th scope="col" className={classes.wide}>
-                {names ? "Group" : "Worker"}
-              </th>
-              <th scope="col">Submitted</th>
-              <th scope="col" className={classes.wide}>
-                Took
-              </th>
-            </tr>
-          </thead>
-          <tbody className={classes.body} style={{ height: list.getTotalSize() }}>
-            {items.map((v) => {
-              const task = rows[v.index + above];
-              return (
-                task && (
-                  <Row
-                    key={task.id}
-                    task={task}
-                    top={v.start}
-                    index={v.index}
-                    place={names ? (names.get(task.group_id) ?? "") : (task.worker?.name ?? "")}
-                    checked={selected.has(task.id)}
-                    choose={choose}
-                  />
-                )
-              );
-            })}
-          </tbody>
-        </table>
-        {loading && <Waiting />}
-      </div>
-    </div>
+    <VirtualTable
+      label="Tasks"
+      rows={shown}
+      rowHeight={44}
+      height="max(320px, calc(100dvh - 330px))"
+      scroller={scroller}
+      onScroll={(top) => {
+        if (top > 4) onAway();
+        else if (selected.size === 0 && above === 0 && !atTop) onTop();
+      }}
+      head={
+        <tr aria-rowindex={1} className={classes.row}>
+          <th scope="col">
+            <span className={classes.hidden}>Select</span>
+          </th>
+          <th scope="col">Status</th>
+          <th scope="col">Task</th>
+          <th scope="col" className={classes.wide}>
+            Progress
+          </th>
+          <th scope="col" className={classes.wide}>
+            {names ? "Group" : "Worker"}
+          </th>
+          <th scope="col">Submitted</th>
+          <th scope="col" className={classes.wide}>
+            Took
+          </th>
+        </tr>
+      }
+      row={(task, top, index) => (
+        <Row
+          key={task.id}
+          task={task}
+          top={top}
+          index={index}
+          place={names ? (names.get(task.group_id) ?? "") : (task.worker?.name ?? "")}
+          checked={selected.has(task.id)}
+          choose={choose}
+        />
+      )}
+      {...rest}
+    />
   );
-}
-
-function Waiting() {
-  return Array.from({ length: 12 }, (_, i) => (
-    <div key={i} className={classes.skeleton}>
-      <Skeleton height={16} width={`${60 + ((i * 13) % 35)}%`} />
-    </div>
-  ));
 }
 
 interface RowProps {
@@ -140,12 +107,7 @@ const Row = memo(
   function Row({ task, top, index, place, checked, choose }: RowProps) {
     const name = task.title || task.kind;
     return (
-      <tr
-        aria-rowindex={index + 2}
-        className={classes.row}
-        data-checked={checked || undefined}
-        style={{ transform: `translateY(${top}px)` }}
-      >
+      <tr {...placed(top, index)} className={classes.row} data-checked={checked || undefined}>
         <td>
           <input
             type="checkbox"
@@ -177,9 +139,9 @@ const Row = memo(
         </td>
         <td className={`${classes.wide} ${classes.cut}`}>{place}</td>
         <td>
-          <Ago at={task.created_at} />
+          <PlainAgo at={task.created_at} />
         </td>
-        <td className={`${classes.wide} numbers`} title={task.finished_at && dateTime(task.finished_at)}>
+        <td className={classes.wide} title={task.finished_at && dateTime(task.finished_at)}>
           {task.run_ms === undefined ? "" : duration(task.run_ms)}
         </td>
       </tr>
@@ -192,16 +154,6 @@ const Row = memo(
     a.place === b.place &&
     a.checked === b.checked,
 );
-
-/** How long ago, without the tooltip's cost, as rows come by the hundred. */
-function Ago({ at }: { at: string }) {
-  const now = useNow();
-  return (
-    <time dateTime={at} title={dateTime(at)} className="numbers">
-      {ago(Math.min(Date.parse(at), now), now)}
-    </time>
-  );
-}
 
 /** What is worth knowing beside the name. */
 function note(t: Task): string {
