@@ -1,37 +1,45 @@
-import { Button } from "@mantine/core";
+import { Button, Group, Text } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { IconDownload } from "@tabler/icons-react";
 import { useState } from "react";
 import { inWords } from "../api/error";
-import { save } from "./save";
+import { bytes } from "./format";
+import { type Read, saveStream } from "./save";
 
 interface Props {
   file: string; // its name
-  read: () => Promise<Blob>;
-  label?: string;
+  read: Read;
 }
 
 /** A button that fetches a CSV file, as a link cannot: the server wants the token. */
-export function ExportButton({ file, read, label = "Export CSV" }: Props) {
-  const [busy, setBusy] = useState(false);
+export function ExportButton({ file, read }: Props) {
+  const [running, setRunning] = useState<{ stop: () => void; bytes: number }>();
   const run = async () => {
-    setBusy(true);
+    const stop = new AbortController();
+    setRunning({ stop: () => stop.abort(), bytes: 0 });
     try {
-      save(file, await read(), "text/csv");
+      await saveStream(file, read, (n) => setRunning((r) => r && { ...r, bytes: n }), stop.signal);
     } catch (e) {
-      notifications.show({ color: "red", title: "There is no file", message: inWords(e) });
+      const given = e instanceof DOMException && e.name === "AbortError"; // up, here or where the file should go
+      if (!given) notifications.show({ color: "red", title: "There is no file", message: inWords(e) });
     } finally {
-      setBusy(false);
+      setRunning(undefined);
     }
   };
+  if (!running)
+    return (
+      <Button variant="default" leftSection={<IconDownload size={16} />} onClick={() => void run()}>
+        Export CSV
+      </Button>
+    );
   return (
-    <Button
-      variant="default"
-      loading={busy}
-      leftSection={<IconDownload size={16} />}
-      onClick={() => void run()}
-    >
-      {label}
-    </Button>
+    <Group gap="sm">
+      <Text size="sm" c="dimmed" className="numbers" role="status">
+        {bytes(running.bytes)} so far
+      </Text>
+      <Button variant="default" onClick={running.stop}>
+        Stop the export
+      </Button>
+    </Group>
   );
 }

@@ -89,8 +89,10 @@ export const adminActions = {
   resume: (body: QueueName) => ok(api.POST("/api/v1/admin/queues:resume", { body })),
   empty: (body: QueueName) =>
     ok(api.POST("/api/v1/admin/queues:empty", { body: { ...body, confirm: true } })),
-  exportAudit: (filter: AuditFilter): Promise<Blob> =>
-    ok(api.GET("/api/v1/admin/audit/export", { params: { query: { ...filter } }, parseAs: "blob" })),
+  exportAudit: (filter: AuditFilter, signal: AbortSignal) =>
+    ok(
+      api.GET("/api/v1/admin/audit/export", { params: { query: { ...filter } }, parseAs: "stream", signal }),
+    ),
 };
 
 /** Whether tasks waited elsewhere, or queues were paused, between two overviews. */

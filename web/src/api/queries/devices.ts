@@ -141,16 +141,21 @@ export const deviceActions = {
     ok(api.PATCH("/api/v1/devices/{id}", { params: of(d.group, d.device_id), body })),
   setRules: (group: string, body: Schema<"AlertRules">) =>
     ok(api.PUT("/api/v1/groups/{id}/alert-rules", { params: { path: { id: group } }, body })),
-  exportDevice: (group: string, id: string, range: { from?: string; to?: string }): Promise<Blob> =>
+  exportDevice: (group: string, id: string, range: { from?: string; to?: string }, signal: AbortSignal) =>
     ok(
       api.GET("/api/v1/devices/{id}/export", {
         params: { path: { id }, query: { group, ...range } },
-        parseAs: "blob",
+        parseAs: "stream",
+        signal,
       }),
     ),
-  exportGroup: (group: string): Promise<Blob> =>
+  exportGroup: (group: string, signal: AbortSignal) =>
     ok(
-      api.GET("/api/v1/groups/{id}/sync-events/export", { params: { path: { id: group } }, parseAs: "blob" }),
+      api.GET("/api/v1/groups/{id}/sync-events/export", {
+        params: { path: { id: group } },
+        parseAs: "stream",
+        signal,
+      }),
     ),
 };
 

@@ -42,7 +42,7 @@ export function Component() {
         >
           Clear the filters
         </Button>
-        <ExportButton file="audit.csv" read={() => adminActions.exportAudit(filter)} />
+        <ExportButton file="audit.csv" read={(signal) => adminActions.exportAudit(filter, signal)} />
       </Group>
       <Listing
         of={list}

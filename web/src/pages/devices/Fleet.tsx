@@ -95,7 +95,7 @@ export function Component() {
         <Text size="sm" c="dimmed" className="numbers" aria-live="polite">
           {list.isPending ? "Reading…" : plural(devices.length, "device") + (more ? " so far" : "")}
         </Text>
-        <ExportButton file="sync-events.csv" read={() => deviceActions.exportGroup(group)} />
+        <ExportButton file="sync-events.csv" read={(signal) => deviceActions.exportGroup(group, signal)} />
       </Group>
       <Problem error={list.error} retry={() => void list.refetch()} />
       {devices.length === 0 && list.isSuccess && !more ? (

@@ -53,7 +53,10 @@ export function History({ group, id }: { group: string; id: string }) {
           <TimeInput label="From" value={from} onChange={(v) => change({ from: v })} />
           <TimeInput label="Before" value={to} onChange={(v) => change({ to: v })} />
         </Group>
-        <ExportButton file={`${id}.csv`} read={() => deviceActions.exportDevice(group, id, { from, to })} />
+        <ExportButton
+          file={`${id}.csv`}
+          read={(signal) => deviceActions.exportDevice(group, id, { from, to }, signal)}
+        />
       </Group>
       <Listing
         of={list}
