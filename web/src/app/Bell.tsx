@@ -21,7 +21,7 @@ import {
   useLatest,
   useLiveNotifications,
 } from "../api/queries/notifications";
-import { plural } from "../ui/format";
+import { count } from "../ui/format";
 import { inSentence } from "../ui/news";
 import { TimeAgo } from "../ui/TimeAgo";
 import { showInBrowser } from "./browserNews";
@@ -67,8 +67,8 @@ export function Bell() {
         </Popover.Target>
       </Indicator>
       <Popover.Dropdown p={0} aria-label="Notifications">
-        <Group justify="space-between" p="xs">
-          <Text fw={600}>{unread ? plural(unread, "unread notification") : "Notifications"}</Text>
+        <Group justify="space-between" wrap="nowrap" p="xs">
+          <Text fw={600}>{unread ? `${count(unread)} unread` : "Notifications"}</Text>
           <Button
             size="compact-xs"
             variant="default"

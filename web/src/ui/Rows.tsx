@@ -19,8 +19,12 @@ export function Rows({ label, columns, loading, children }: Props) {
       </Stack>
     );
   return (
-    <ScrollArea type="auto" viewportProps={{ tabIndex: 0, role: "region", "aria-label": label }}>
-      <Table verticalSpacing="xs" miw={640} aria-label={label} className="numbers">
+    <ScrollArea
+      type="auto"
+      offsetScrollbars="present"
+      viewportProps={{ tabIndex: 0, role: "region", "aria-label": label }}
+    >
+      <Table verticalSpacing="xs" miw={columns.length * 100} aria-label={label} className="numbers">
         <Table.Thead>
           <Table.Tr>
             {columns.map((c) => (c ? <Table.Th key={c}>{c}</Table.Th> : <Table.Td key="actions" />))}

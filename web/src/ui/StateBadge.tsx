@@ -17,6 +17,7 @@ export function StateBadge({ colour, icon: Sign, label }: Props) {
       c={`light-dark(${dark}, var(--mantine-color-${colour}-1))`}
       leftSection={<Sign size={12} aria-hidden />}
       tt="none"
+      display="grid"
       miw="max-content"
     >
       {label}

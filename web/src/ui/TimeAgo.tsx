@@ -25,12 +25,12 @@ function watch(f: () => void): () => void {
 /** The time in ms, every five seconds anew. */
 export const useNow = (): number => useSyncExternalStore(watch, () => now);
 
-/** How long ago, without the tooltip's cost, where rows come by the hundred. */
+/** How long ago in short, without the tooltip's cost, where rows come by the hundred. */
 export function PlainAgo({ at }: { at: string }) {
   const near = useNow();
   return (
     <time dateTime={at} title={dateTime(at)} className="numbers">
-      {ago(Math.min(Date.parse(at), near), near)}
+      {ago(Math.min(Date.parse(at), near), near, true)}
     </time>
   );
 }

@@ -15,7 +15,7 @@ interface Props<T> {
   rows: readonly T[];
   row: (item: T, top: number, index: number) => ReactNode; // a tr with a key, at placed(top, index)
   rowHeight: number; // pixels
-  height: string; // of the box in which it scrolls, as CSS
+  around: number; // what the page has above and below it, in pixels
   loading: boolean; // there is nothing to show yet
   stale: boolean; // the rows are those of the filter before
   more: boolean;
@@ -34,7 +34,7 @@ export const placed = (top: number, index: number): Place => ({
 
 /** A table of which only the rows in sight exist. */
 export function VirtualTable<T>(props: Props<T>) {
-  const { label, head, rows, row, rowHeight, height, loading, stale, more, loadMore, onScroll } = props;
+  const { label, head, rows, row, rowHeight, around, loading, stale, more, loadMore, onScroll } = props;
   const own = useRef<HTMLDivElement>(null);
   const scroller = props.scroller ?? own;
   const list = useVirtualizer({
@@ -51,12 +51,13 @@ export function VirtualTable<T>(props: Props<T>) {
   useEffect(() => {
     if (rowHeight > 0) list.measure(); // those of another height are placed anew
   }, [list, rowHeight]);
+  const height = (rows.length > 0 ? rows.length : 12) * rowHeight + 44; // with the head
   return (
     <div className={classes.frame} data-stale={stale || undefined}>
       <div
         ref={scroller}
         className={classes.scroller}
-        style={{ height }}
+        style={{ height: `min(${height}px, max(320px, 100dvh - ${around}px))` }}
         onScroll={onScroll && ((e) => onScroll(e.currentTarget.scrollTop))}
       >
         <table className={classes.table} aria-label={label} aria-rowcount={more ? -1 : rows.length + 1}>

@@ -2,6 +2,7 @@ const number = new Intl.NumberFormat();
 const oneDigit = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+const shortly = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "narrow" });
 const percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
 
 /** 12345 as people of the place write it: 12,345. */
@@ -29,12 +30,13 @@ const steps: [Intl.RelativeTimeFormatUnit, number][] = [
   ["minute", 60],
 ];
 
-/** "5 minutes ago", "in 2 hours"; within ten seconds "now". Times in ms. */
-export function ago(at: number, now: number): string {
+/** "5 minutes ago", "in 2 hours"; within ten seconds "now". Short: "5 min ago", "in 2h". Times in ms. */
+export function ago(at: number, now: number, short = false): string {
+  const words = short ? shortly : relative;
   const s = (at - now) / 1000;
   for (const [unit, length] of steps)
-    if (Math.abs(s) >= length) return relative.format(Math.trunc(s / length), unit);
-  return Math.abs(s) < 10 ? "now" : relative.format(Math.trunc(s), "second");
+    if (Math.abs(s) >= length) return words.format(Math.trunc(s / length), unit);
+  return Math.abs(s) < 10 ? "now" : words.format(Math.trunc(s), "second");
 }
 
 /** A length of time: "820 ms", "3.4 s", "12 min 5 s", "3 h 20 min", "2 d 4 h". */

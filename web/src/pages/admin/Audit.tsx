@@ -4,6 +4,7 @@ import { type AuditEntry, type AuditFilter, adminActions, useAudit } from "../..
 import { type Change, useAddress } from "../../ui/address";
 import { Empty } from "../../ui/Empty";
 import { ExportButton } from "../../ui/ExportButton";
+import { FilterBar } from "../../ui/FilterBar";
 import { dateTime, plural } from "../../ui/format";
 import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
@@ -34,21 +35,22 @@ export function Component() {
   return (
     <Stack>
       <Filters filter={filter} change={change} />
-      <Group justify="space-between">
-        <Button
-          variant="default"
-          disabled={Object.keys(filter).length === 0}
-          onClick={() => change(Object.fromEntries(names.map((n) => [n, undefined])))}
-        >
-          Clear the filters
-        </Button>
+      <Group justify="flex-end">
+        {Object.keys(filter).length > 0 && (
+          <Button
+            variant="default"
+            onClick={() => change(Object.fromEntries(names.map((n) => [n, undefined])))}
+          >
+            Clear the filters
+          </Button>
+        )}
         <ExportButton file="audit.csv" read={(signal) => adminActions.exportAudit(filter, signal)} />
       </Group>
       <Listing
         of={list}
         items={entries}
         label="Audit log"
-        columns={["When", "Who", "Did", "To", "Outcome", "From"]}
+        columns={["When", "Who", "Did", "To", "Outcome", "Address"]}
         empty={
           <Empty icon={IconClipboardList} title="No entry matches">
             Only changes and refusals are kept here, not what people read.
@@ -75,7 +77,7 @@ const fields = [
 
 function Filters({ filter, change }: Filtering) {
   return (
-    <Group align="flex-end">
+    <FilterBar>
       {fields.map(({ name, ...field }) => (
         <Typed
           key={name}
@@ -97,7 +99,7 @@ function Filters({ filter, change }: Filtering) {
       />
       <TimeInput label="From" value={filter.from} onChange={(from) => change({ from })} />
       <TimeInput label="Before" value={filter.to} onChange={(to) => change({ to })} />
-    </Group>
+    </FilterBar>
   );
 }
 

@@ -7,6 +7,7 @@ import { useAddress } from "../../ui/address";
 import { Choice } from "../../ui/Choice";
 import { ConfirmButton } from "../../ui/ConfirmButton";
 import { Empty } from "../../ui/Empty";
+import { FilterBar } from "../../ui/FilterBar";
 import { count } from "../../ui/format";
 import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
@@ -29,7 +30,7 @@ export function Component() {
   const users = list.data?.pages.flatMap((p) => p.items);
   return (
     <Stack>
-      <Group align="flex-end">
+      <FilterBar>
         <Search placeholder="What the name or email begins with" width={320} max={254} />
         <Choice
           label="Who"
@@ -39,7 +40,7 @@ export function Component() {
           value={kind?.value}
           onChange={(show) => change({ show })}
         />
-      </Group>
+      </FilterBar>
       <Listing
         of={list}
         items={users}
@@ -64,7 +65,7 @@ function Row({ user: u }: { user: Account }) {
       <Table.Td miw={150} style={{ overflowWrap: "anywhere" }}>
         {u.username}{" "}
         {self && (
-          <Text span c="dimmed">
+          <Text span inherit c="dimmed">
             (you)
           </Text>
         )}

@@ -64,7 +64,7 @@ export default function DeviceCharts({ group, id }: { group: string; id: string 
                 valueFormatter={count}
                 series={[
                   { name: "half", label: "Half of them at most", color: "flame.6" },
-                  { name: "most", label: "95 % at most", color: "grape.6" },
+                  { name: "most", label: "95% at most", color: "grape.6" },
                 ]}
               />
             </Figure>

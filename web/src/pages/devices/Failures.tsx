@@ -1,4 +1,4 @@
-import { Anchor, Group, NumberInput, SegmentedControl, Select, Stack, Table, Text } from "@mantine/core";
+import { Anchor, NumberInput, SegmentedControl, Select, Stack, Table, Text } from "@mantine/core";
 import { IconMoodSmile } from "@tabler/icons-react";
 import { useState } from "react";
 import { Link, useParams } from "react-router";
@@ -6,6 +6,7 @@ import { type FailingDevice, type FailuresFilter, useFailures } from "../../api/
 import { oneOf, useAddress } from "../../ui/address";
 import { devicePage } from "../../ui/devicePage";
 import { Empty } from "../../ui/Empty";
+import { FilterBar } from "../../ui/FilterBar";
 import { count, plural } from "../../ui/format";
 import { Listing } from "../../ui/Listing";
 import { TimeAgo } from "../../ui/TimeAgo";
@@ -39,7 +40,7 @@ export function Component() {
   const total = filter.mode === "total";
   return (
     <Stack>
-      <Group align="flex-end">
+      <FilterBar>
         <SegmentedControl
           aria-label="What counts"
           data={[
@@ -69,7 +70,7 @@ export function Component() {
           value={filter.window}
           onChange={(v) => change({ window: v === "24h" || v === null ? undefined : v })}
         />
-      </Group>
+      </FilterBar>
       <Text size="sm" c="dimmed">
         {total
           ? `Devices with more than ${plural(filter.threshold, "failed sync")} in this time.`

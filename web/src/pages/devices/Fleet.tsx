@@ -14,6 +14,7 @@ import { oneOf, useAddress } from "../../ui/address";
 import { Choice } from "../../ui/Choice";
 import { Empty } from "../../ui/Empty";
 import { ExportButton } from "../../ui/ExportButton";
+import { FilterBar } from "../../ui/FilterBar";
 import { plural } from "../../ui/format";
 import { NoMatch } from "../../ui/NoMatch";
 import { Problem } from "../../ui/Problem";
@@ -62,11 +63,11 @@ export function Component() {
   return (
     <Stack>
       {state === "active" && !filtered && devices.length > 0 && (
-        <Suspense fallback={<Skeleton h={242} />}>
+        <Suspense fallback={<Skeleton h={282} />}>
           <FleetChart group={group} />
         </Suspense>
       )}
-      <Group align="flex-end">
+      <FilterBar>
         <Search placeholder="Id, name or tag" width={240} max={128} />
         <Typed
           label="Tag"
@@ -90,7 +91,7 @@ export function Component() {
           value={state}
           onChange={(v) => change({ state: v === "active" ? undefined : v })}
         />
-      </Group>
+      </FilterBar>
       <Group justify="space-between">
         <Text size="sm" c="dimmed" className="numbers" aria-live="polite">
           {list.isPending ? "Reading…" : plural(devices.length, "device") + (more ? " so far" : "")}

@@ -13,7 +13,7 @@ export default function FleetChart({ group }: { group: string }) {
   const span = spans[0];
   const sums = useSums(group, "", span);
   const now = useNow();
-  if (sums.isPending) return <Skeleton h={242} />;
+  if (sums.isPending) return <Skeleton h={282} />;
   if (sums.error) return <Problem error={sums.error} retry={() => void sums.refetch()} />;
   const t = total(sums.data);
   return (
@@ -27,7 +27,8 @@ export default function FleetChart({ group }: { group: string }) {
     >
       <BarChart
         barChartProps={still}
-        h={160}
+        h={200}
+        withLegend
         type="stacked"
         data={points(sums.data, span, now)}
         dataKey="at"

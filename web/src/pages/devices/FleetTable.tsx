@@ -25,14 +25,13 @@ export function FleetTable({ devices, admin, onTag, ...rest }: Props) {
   const { ask, dialog } = useDeviceActions();
   const tall = useMediaQuery("(max-width: 48em)") && admin; // the actions stand below
   const rowHeight = tall ? 96 : 56;
-  const height = Math.min(Math.max(devices.length, 3), 12) * rowHeight + 46;
   return (
     <>
       <VirtualTable
         label="Devices"
         rows={devices}
         rowHeight={rowHeight}
-        height={`min(${height}px, max(320px, 100dvh - 250px))`}
+        around={250}
         head={
           <tr aria-rowindex={1} className={columns(devices[0], admin)}>
             <th scope="col">Device</th>
@@ -40,7 +39,9 @@ export function FleetTable({ devices, admin, onTag, ...rest }: Props) {
             <th scope="col" className={classes.wide}>
               <span title="Failed syncs after the last one without errors">Failures in a row</span>
             </th>
-            <th scope="col">Last seen</th>
+            <th scope="col" className={classes.seen}>
+              Last seen
+            </th>
             <th scope="col" className={classes.wide}>
               Syncs
             </th>
@@ -101,7 +102,7 @@ const Row = memo(function Row({ device: d, top, index, admin, ask, onTag }: RowP
         <DeviceBadges device={d} />
       </td>
       <td className={classes.wide}>{count(d.streak)}</td>
-      <td>{d.last_seen_at ? <PlainAgo at={d.last_seen_at} /> : "never"}</td>
+      <td className={classes.seen}>{d.last_seen_at ? <PlainAgo at={d.last_seen_at} /> : "never"}</td>
       <td className={`${classes.wide} ${classes.two}`}>
         <span>{count(d.totals.events)}</span>
         {d.totals.failed > 0 && <span className={classes.small}>{count(d.totals.failed)} failed</span>}

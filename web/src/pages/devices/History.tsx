@@ -5,6 +5,7 @@ import { useAddress } from "../../ui/address";
 import { Choice } from "../../ui/Choice";
 import { Empty } from "../../ui/Empty";
 import { ExportButton } from "../../ui/ExportButton";
+import { FilterBar } from "../../ui/FilterBar";
 import { count, dateTime } from "../../ui/format";
 import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
@@ -41,7 +42,7 @@ export function History({ group, id }: { group: string; id: string }) {
         History
       </Title>
       <Group align="flex-end" justify="space-between">
-        <Group align="flex-end">
+        <FilterBar>
           <Choice
             label="Status"
             any="Any status"
@@ -52,7 +53,7 @@ export function History({ group, id }: { group: string; id: string }) {
           />
           <TimeInput label="From" value={from} onChange={(v) => change({ from: v })} />
           <TimeInput label="Before" value={to} onChange={(v) => change({ to: v })} />
-        </Group>
+        </FilterBar>
         <ExportButton
           file={`${id}.csv`}
           read={(signal) => deviceActions.exportDevice(group, id, { from, to }, signal)}

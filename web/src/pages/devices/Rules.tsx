@@ -49,7 +49,7 @@ function Shown({ rules: r }: { rules: Rules }) {
         facts={[
           ["Fails in a row", plural(r.failures ?? 3, "time")],
           ["Does not report for", silence],
-          ["They wait before", duration((r.grace_s ?? 0) * 1000)],
+          ["Told after another", duration((r.grace_s ?? 0) * 1000)],
           ["New devices", r.approval ? "wait for approval" : "are let in"],
         ]}
       />
@@ -134,7 +134,7 @@ function Change({ group, rules }: { group: string; rules: Rules }) {
         />
       )}
       <NumberInput
-        label="Minutes to wait before"
+        label="Minutes to wait before it is told"
         description="On top of either; a device that recovers meanwhile is no news"
         min={0}
         max={1440}

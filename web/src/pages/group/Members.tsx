@@ -55,7 +55,7 @@ function Row({ group, member, mine }: { group: string; member: Member; mine: Rol
       <Table.Td>
         {member.username}{" "}
         {self && (
-          <Text span c="dimmed">
+          <Text span inherit c="dimmed">
             (you)
           </Text>
         )}

@@ -108,6 +108,7 @@ function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: n
           <LineChart
             lineChartProps={still}
             h={180}
+            withLegend
             data={points}
             dataKey="at"
             valueFormatter={share}
@@ -121,6 +122,7 @@ function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: n
             barChartProps={still}
             h={180}
             orientation="vertical"
+            maxBarWidth={32}
             data={[...members]
               .sort((a, b) => b.tasks - a.tasks)
               .slice(0, 8)
@@ -160,7 +162,7 @@ const timeSeries = [
 /** How long tasks waited and ran: over time, or of minutes, which have no times, of the whole. */
 function Times({ stats, points }: { stats: Stats; points: ReturnType<typeof overTime> }) {
   const whole = (["p50", "p95", "p99"] as const).map((p) => ({
-    at: { p50: "half of them", p95: "95 %", p99: "99 %" }[p],
+    at: { p50: "half of them", p95: "95%", p99: "99%" }[p],
     Waiting: stats.wait_ms[p],
     Running: stats.run_ms[p],
   }));

@@ -79,7 +79,7 @@ function Item({ notification: n }: { notification: Notification }) {
   const { text, to } = inSentence(n);
   return (
     <Paper withBorder p="sm">
-      <Group justify="space-between">
+      <Group justify="space-between" wrap="nowrap">
         <div>
           <Anchor
             component={Link}
@@ -96,6 +96,7 @@ function Item({ notification: n }: { notification: Notification }) {
         </div>
         <Button
           size="compact-xs"
+          miw="max-content"
           variant="default"
           aria-label={`Delete: ${text}`}
           onClick={() => remove.mutate(undefined)}

@@ -1,6 +1,7 @@
-import { CloseButton, Group, Switch, TextInput } from "@mantine/core";
+import { CloseButton, Switch, TextInput } from "@mantine/core";
 import { statuses } from "../../api/queries/taskTypes";
 import { Choice } from "../../ui/Choice";
+import { FilterBar } from "../../ui/FilterBar";
 import { statusLabel } from "../../ui/StatusBadge";
 import { Typed } from "../../ui/Typed";
 import type { Filter } from "./filter";
@@ -19,7 +20,7 @@ const periods = [
 /** Search and filters of the list; typing is sent when it pauses. */
 export function Filters({ filter, onChange }: Props) {
   return (
-    <Group gap="sm" align="flex-end" style={{ flex: 1 }}>
+    <FilterBar>
       <Typed
         label="Search"
         value={filter.q}
@@ -69,6 +70,6 @@ export function Filters({ filter, onChange }: Props) {
           }
         />
       )}
-    </Group>
+    </FilterBar>
   );
 }

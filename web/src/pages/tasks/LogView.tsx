@@ -40,6 +40,7 @@ export function LogView({ task }: { task: Task }) {
               size="xs"
               aria-label="Search the log"
               placeholder="Search"
+              w={140}
               leftSection={<IconSearch size={14} aria-hidden />}
               value={search}
               onChange={(e) => setSearch(e.currentTarget.value)}

@@ -11,8 +11,12 @@ export function ResultTable({ table }: { table: NamedTable }) {
   const left = table.rows.length - shown;
   return (
     <>
-      <Table.ScrollContainer minWidth={400} scrollAreaProps={{ viewportProps: { tabIndex: 0 } }}>
-        <Table striped stickyHeader={false}>
+      <Table.ScrollContainer
+        minWidth={400}
+        maxHeight={480}
+        scrollAreaProps={{ viewportProps: { tabIndex: 0 } }}
+      >
+        <Table striped stickyHeader>
           <Table.Thead>
             <Table.Tr>
               {table.columns.map((c) => (

@@ -53,7 +53,7 @@ export function TaskTable(props: Props) {
       label="Tasks"
       rows={shown}
       rowHeight={44}
-      height="max(320px, calc(100dvh - 330px))"
+      around={330}
       scroller={scroller}
       onScroll={(top) => {
         if (top > 4) onAway();

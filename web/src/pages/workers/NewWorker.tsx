@@ -122,7 +122,13 @@ function Start({ secret, before, name }: Made) {
                       Download the worker
                     </Anchor>
                   )}
-                  <Code block className="mono" tabIndex={0} data-testid={`command-${way.value}`}>
+                  <Code
+                    block
+                    className="mono"
+                    style={{ whiteSpace: "pre-wrap" }}
+                    tabIndex={0}
+                    data-testid={`command-${way.value}`}
+                  >
                     {way.command}
                   </Code>
                   <Group>

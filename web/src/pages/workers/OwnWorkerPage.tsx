@@ -84,7 +84,7 @@ function History({ id }: { id: string }) {
         }
         row={(d) => (
           <Table.Tr key={`${d.day} ${d.group.id} ${d.member.id}`}>
-            <Table.Td>{d.day}</Table.Td>
+            <Table.Td style={{ whiteSpace: "nowrap" }}>{d.day}</Table.Td>
             <Table.Td>{d.group.name}</Table.Td>
             <Table.Td>{d.member.username}</Table.Td>
             <Table.Td>{count(d.tasks)}</Table.Td>
