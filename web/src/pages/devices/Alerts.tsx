@@ -57,7 +57,7 @@ function Row({ alert: a, group }: { alert: Alert; group: string }) {
   return (
     <Table.Tr>
       <Table.Td miw={150} maw={280} style={{ overflowWrap: "anywhere" }}>
-        <Anchor component={Link} to={devicePage(group, a.device_id)}>
+        <Anchor component={Link} to={devicePage(group, a.device_id)} inherit>
           {nameOf(a)}
         </Anchor>
       </Table.Td>

@@ -97,7 +97,7 @@ function Row({ device: d }: { device: FailingDevice }) {
   return (
     <Table.Tr>
       <Table.Td miw={150} maw={280} style={{ overflowWrap: "anywhere" }}>
-        <Anchor component={Link} to={devicePage(d.group, d.device_id)}>
+        <Anchor component={Link} to={devicePage(d.group, d.device_id)} inherit>
           {nameOf(d)}
         </Anchor>
       </Table.Td>

@@ -48,7 +48,7 @@ function Row({ worker: w, owner, group }: { worker: GroupWorker; owner: string; 
     <Table.Tr>
       <Table.Td>
         {mine ? (
-          <Anchor component={Link} to={`/workers/${w.id}`}>
+          <Anchor component={Link} to={`/workers/${w.id}`} inherit>
             {w.name}
           </Anchor>
         ) : (
@@ -81,6 +81,7 @@ function Row({ worker: w, owner, group }: { worker: GroupWorker; owner: string; 
           component={Link}
           to={`/groups/${group}/tasks?worker=${w.id}`}
           aria-label={`Tasks of ${w.name}`}
+          inherit
         >
           Show
         </Anchor>

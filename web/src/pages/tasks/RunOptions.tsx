@@ -1,11 +1,11 @@
 import {
   Group,
+  Input,
   NumberInput,
   Paper,
   SegmentedControl,
   Select,
   Stack,
-  Text,
   TextInput,
   Title,
 } from "@mantine/core";
@@ -149,9 +149,9 @@ function When({ draft, errors, change }: FormProps) {
   return (
     <Group align="flex-start">
       <div>
-        <Text size="sm" fw={500} id="start-label">
+        <Input.Label labelElement="div" id="start-label">
           Start
-        </Text>
+        </Input.Label>
         <SegmentedControl
           aria-labelledby="start-label"
           data={[

@@ -48,7 +48,7 @@ function Row({ worker: w }: { worker: OwnWorker }) {
   return (
     <Table.Tr>
       <Table.Td>
-        <Anchor component={Link} to={`/workers/${w.id}`}>
+        <Anchor component={Link} to={`/workers/${w.id}`} inherit>
           {w.name}
         </Anchor>
         <Text size="xs" c="dimmed">
