@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, type Page, test } from "@playwright/test";
 import { look } from "./look";
-import { strict } from "./site";
+import { noPicker, strict } from "./site";
 import { Workshop } from "./workshop";
 
 let site: Workshop;
@@ -61,6 +61,7 @@ test("the overview, workers and queues are live; a paused queue waits", async ({
   await page.getByRole("combobox", { name: "Kind" }).fill("Not yet");
   await page.getByRole("button", { name: "Pause it" }).click();
   await expect(page.getByText("Small letters, digits")).toBeVisible();
+  await look(page, "admin-pause-queue");
   await page.getByRole("combobox", { name: "Kind" }).fill("not-yet");
   await page.getByRole("button", { name: "Pause it" }).click();
   await expect(row(page, "Queues", "not-yet")).toContainText("Paused");
@@ -108,6 +109,7 @@ test("a user is found, disabled and enabled; others see no administration", asyn
 });
 
 test("the audit log: filters in the address, older entries, an export", async ({ page }) => {
+  await noPicker(page);
   for (let i = 0; i < 60; i++)
     await site.call("PATCH", `/groups/${site.group}`, { description: `Change ${i}` });
   await page.goto(`${site.url}/admin/audit`);
@@ -149,6 +151,7 @@ test("the audit log: filters in the address, older entries, an export", async ({
 
 test("the pages of the administration look right", async ({ page }) => {
   await site.submit({ kind: "nobodys" });
+  await site.call("PATCH", `/groups/${site.group}`, { description: "Of everybody" });
   const views = [
     ["overview", "nobodys"],
     ["users", "ada"],

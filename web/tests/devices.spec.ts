@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, type Page, test } from "@playwright/test";
 import { look } from "./look";
-import { strict } from "./site";
+import { noPicker, strict } from "./site";
 import { Workshop } from "./workshop";
 
 let site: Workshop;
@@ -43,6 +43,8 @@ const send = async (...events: object[]) => {
   for (const r of results as { status: number }[]) expect(r.status).toBe(201);
 };
 
+const lines = (file: string) => file.trim().split("\n");
+
 const rules = (more: object) =>
   site.call("PUT", `/groups/${site.group}/alert-rules`, { grace_s: 0, ...more });
 const row = (page: Page, table: string, text: string) =>
@@ -80,6 +82,7 @@ test("a device reports, keeps failing and recovers, all seen without a reload", 
 });
 
 test("a device's page: charts, filters in the address, older events, an export, live", async ({ page }) => {
+  await noPicker(page);
   const odd = "hall/a.b %2F é";
   await send(...Array.from({ length: 60 }, (_, i) => report(odd, { ago: 60 - i, errors: i % 10 ? 0 : 1 })));
   await page.goto(fleet);
@@ -104,11 +107,9 @@ test("a device's page: charts, filters in the address, older events, an export, 
   await expect(rows).toHaveCount(7);
   const download = page.waitForEvent("download");
   await page.getByRole("button", { name: "Export CSV" }).click();
-  const lines = readFileSync(await (await download).path(), "utf8")
-    .trim()
-    .split("\n");
-  expect(lines).toHaveLength(62); // a header, and all since 2000
-  expect(lines[0]).toMatch(/^device_id,timestamp/);
+  const exported = lines(readFileSync(await (await download).path(), "utf8"));
+  expect(exported).toHaveLength(62); // a header, and all since 2000
+  expect(exported[0]).toMatch(/^device_id,timestamp/);
 });
 
 test("new devices wait for approval; names, tags, and out of use", async ({ page, browser }) => {
@@ -229,3 +230,43 @@ test("the pages of devices look right", async ({ page }) => {
   }
   expect(bad).toEqual([]);
 });
+
+for (const asks of [true, false])
+  test(`an export tells how far it is and stops, ${asks ? "on its way to the disk" : "as a download"}`, async ({
+    page,
+  }) => {
+    await send(...Array.from({ length: 5000 }, (_, i) => report("busy", { ago: 5000 - i })));
+    // No picker can be answered here: the file goes to the browser's own files.
+    const own = () =>
+      navigator.storage.getDirectory().then((d) => d.getFileHandle("sync-events.csv", { create: true }));
+    if (asks) await page.addInitScript(`window.showSaveFilePicker = ${own}`);
+    else await noPicker(page);
+    await page.goto(`${fleet}/fleet`);
+    const start = page.getByRole("button", { name: "Export CSV" });
+    const network = await page.context().newCDPSession(page);
+    const at = (downloadThroughput: number) =>
+      network.send("Network.emulateNetworkConditions", {
+        offline: false,
+        latency: 0,
+        downloadThroughput,
+        uploadThroughput: -1,
+      });
+    const written = async () =>
+      (await page.evaluate(`(${own})().then((h) => h.getFile()).then((f) => f.text())`)) as string;
+
+    await expect(start).toBeVisible();
+    await at(50_000); // bytes a second
+    await start.click();
+    await expect(page.getByText(/^[1-9]\d*(\.\d)? KiB so far$/)).toBeVisible();
+    await page.getByRole("button", { name: "Stop the export" }).click();
+    await expect(start).toBeVisible();
+    await expect(page.getByRole("alert")).toHaveCount(0);
+    if (asks) expect(await written()).toBe("");
+
+    await at(-1);
+    const download = asks ? undefined : page.waitForEvent("download");
+    await start.click();
+    if (download) expect(lines(readFileSync(await (await download).path(), "utf8"))).toHaveLength(5001);
+    else await expect.poll(async () => lines(await written()).length).toBe(5001);
+    await expect(start).toBeVisible();
+  });

@@ -102,6 +102,12 @@ export function strict(page: Page, allowed: RegExp[] = []): string[] {
   return bad;
 }
 
+/** Makes the browser one that cannot ask where a file should go, and downloads it. */
+export const noPicker = (page: Page) =>
+  page.addInitScript(() => {
+    delete window.showSaveFilePicker;
+  });
+
 export const password = "correct horse battery";
 
 export async function register(page: Page, site: Site, username: string): Promise<void> {

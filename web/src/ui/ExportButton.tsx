@@ -20,8 +20,9 @@ export function ExportButton({ file, read }: Props) {
     try {
       await saveStream(file, read, (n) => setRunning((r) => r && { ...r, bytes: n }), stop.signal);
     } catch (e) {
-      const given = e instanceof DOMException && e.name === "AbortError"; // up, here or where the file should go
-      if (!given) notifications.show({ color: "red", title: "There is no file", message: inWords(e) });
+      // Who does not say where the file should go wants none.
+      const stopped = stop.signal.aborted || (e instanceof DOMException && e.name === "AbortError");
+      if (!stopped) notifications.show({ color: "red", title: "There is no file", message: inWords(e) });
     } finally {
       setRunning(undefined);
     }
