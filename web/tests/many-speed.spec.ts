@@ -9,6 +9,7 @@ const parts = 10_000;
 const devices = 100_000;
 const batch = 5000;
 const smooth = 50; // ms between two frames: 16.7 where the machine has nothing else to do, more where it has
+const scripted = 16; // ms of each that scripts may take
 const step = 88; // pixels scrolled in each: 120 new rows of tasks a second
 
 test.use({ trace: "off" }); // taking pictures is slower than what is measured
@@ -55,7 +56,8 @@ test("100,000 tasks: the whole list scrolls, is searched and filtered", async ({
   const used = await heap(page);
   console.log(`${tasks} tasks: ${whole}, ${used.toFixed(0)} MB`);
   expect(await scroller.locator("tbody tr").count()).toBeLessThan(100); // only those in sight exist
-  expect(whole.at(0.5)).toBeLessThan(smooth);
+  expect(whole.gaps.at(0.5)).toBeLessThan(smooth);
+  expect(whole.scripts.at(0.5)).toBeLessThanOrEqual(scripted);
   expect(used).toBeLessThan(400);
 
   await page.getByLabel("Search").fill("needle");
@@ -94,7 +96,8 @@ test("a task of 10,000 parts: the grid is drawn, walked through and live", async
   await expect(page.getByText("200 cancelled")).toBeVisible();
   const used = await heap(page);
   console.log(`${parts} parts: ${live}, ${used.toFixed(0)} MB`);
-  expect(live.at(0.5)).toBeLessThan(smooth);
+  expect(live.gaps.at(0.5)).toBeLessThan(smooth);
+  expect(live.scripts.at(0.5)).toBeLessThanOrEqual(scripted);
   expect(used).toBeLessThan(200);
 });
 
@@ -122,10 +125,11 @@ test("100,000 devices: the fleet scrolls while it loads, and is searched", async
   console.log(`${devices} devices: ${scrolled}`);
   await expect(async () => {
     await box(page, "Devices").evaluate((el) => el.scrollTo({ top: el.scrollHeight }));
-    await expect(page.getByText("1,000 devices so far")).toBeVisible({ timeout: 100 });
+    await expect(page.getByText(/^\d+,\d00 devices so far$/)).toBeVisible({ timeout: 100 }); // 1,000 and more
   }).toPass({ timeout: 15_000 });
   expect(await box(page, "Devices").locator("tbody tr").count()).toBeLessThan(60);
-  expect(scrolled.at(0.5)).toBeLessThan(smooth);
+  expect(scrolled.gaps.at(0.5)).toBeLessThan(smooth);
+  expect(scrolled.scripts.at(0.5)).toBeLessThanOrEqual(scripted);
   await page.getByLabel("Search").fill("K-099999"); // the last one: all are looked at
   await expect(page.getByRole("link", { name: "kiosk-099999" })).toBeVisible();
   await expect(page.getByText("1 device", { exact: true })).toBeVisible();

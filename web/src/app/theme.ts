@@ -28,7 +28,10 @@ export const theme = createTheme({
     PasswordInput: { defaultProps: { visibilityToggleButtonProps: { "aria-label": "Show the password" } } },
     Tooltip: { defaultProps: { events: { hover: true, focus: true, touch: true } } },
     Notification: { defaultProps: { closeButtonProps: { "aria-label": "Dismiss" } } },
-    Modal: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
+    Modal: {
+      defaultProps: { closeButtonProps: { "aria-label": "Close" } },
+      styles: { title: { fontWeight: 600 } },
+    },
   },
 });
 

@@ -24,7 +24,12 @@ export function Rows({ label, columns, loading, children }: Props) {
       offsetScrollbars="present"
       viewportProps={{ tabIndex: 0, role: "region", "aria-label": label }}
     >
-      <Table verticalSpacing="xs" miw={columns.length * 100} aria-label={label} className="numbers">
+      <Table
+        verticalSpacing="xs"
+        miw={100 * columns.filter(Boolean).length}
+        aria-label={label}
+        className="numbers"
+      >
         <Table.Thead>
           <Table.Tr>
             {columns.map((c) => (c ? <Table.Th key={c}>{c}</Table.Th> : <Table.Td key="actions" />))}

@@ -46,7 +46,7 @@ export function VirtualTable<T>(props: Props<T>) {
   const items = list.getVirtualItems();
   const end = items.at(-1)?.index ?? 0;
   useEffect(() => {
-    if (more && rows.length > 0 && end > rows.length - loadAhead) loadMore();
+    if (more && end > rows.length - loadAhead) loadMore(); // a page may be empty, of a search
   });
   useEffect(() => {
     if (rowHeight > 0) list.measure(); // those of another height are placed anew

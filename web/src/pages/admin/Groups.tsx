@@ -3,6 +3,7 @@ import { IconUsersGroup } from "@tabler/icons-react";
 import { useAllGroups } from "../../api/queries/admin";
 import { useAddress } from "../../ui/address";
 import { Empty } from "../../ui/Empty";
+import { FilterBar } from "../../ui/FilterBar";
 import { count } from "../../ui/format";
 import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
@@ -16,7 +17,9 @@ export function Component() {
   const groups = list.data?.pages.flatMap((p) => p.items);
   return (
     <Stack>
-      <Search placeholder="What the name begins with" />
+      <FilterBar>
+        <Search placeholder="What the name begins with" />
+      </FilterBar>
       <Listing
         of={list}
         items={groups}

@@ -61,7 +61,7 @@ function Ask({ close }: { close: () => void }) {
       />
       <Autocomplete
         label="Kind"
-        placeholder="Any kind"
+        placeholder="Such as crawl"
         maxLength={64}
         data={kinds}
         {...form.getInputProps("kind")}

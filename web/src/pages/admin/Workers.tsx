@@ -5,6 +5,7 @@ import { useChange } from "../../api/queries/groups";
 import { useAddress } from "../../ui/address";
 import { ConfirmButton } from "../../ui/ConfirmButton";
 import { Empty } from "../../ui/Empty";
+import { FilterBar } from "../../ui/FilterBar";
 import { count } from "../../ui/format";
 import { Listing } from "../../ui/Listing";
 import { More } from "../../ui/More";
@@ -19,7 +20,9 @@ export function Component() {
   const workers = list.data?.pages.flatMap((p) => p.items);
   return (
     <Stack>
-      <Search placeholder="What the name begins with" />
+      <FilterBar>
+        <Search placeholder="What the name begins with" />
+      </FilterBar>
       <Listing
         of={list}
         items={workers}
@@ -55,7 +58,9 @@ function Row({ worker: w }: { worker: AdminWorker }) {
       <Table.Td>
         {count(w.running)} of {count(w.slots)}
       </Table.Td>
-      <Table.Td maw={220}>{w.kinds.join(", ")}</Table.Td>
+      <Table.Td miw={140} maw={220}>
+        {w.kinds.join(", ")}
+      </Table.Td>
       <Table.Td>
         <TimeAgo at={w.connected_at} />
       </Table.Td>

@@ -71,7 +71,9 @@ function Row({ worker: w, owner, group }: { worker: GroupWorker; owner: string; 
           />
         </Stack>
       </Table.Td>
-      <Table.Td maw={220}>{w.kinds.join(", ")}</Table.Td>
+      <Table.Td miw={140} maw={220}>
+        {w.kinds.join(", ")}
+      </Table.Td>
       <Table.Td>{mine ? "you" : owner}</Table.Td>
       <Table.Td>
         <TimeAgo at={w.connected_at} />

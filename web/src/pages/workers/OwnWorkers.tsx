@@ -61,7 +61,9 @@ function Row({ worker: w }: { worker: OwnWorker }) {
       <Table.Td>
         {w.running} of {w.slots}
       </Table.Td>
-      <Table.Td maw={240}>{w.kinds.join(", ")}</Table.Td>
+      <Table.Td miw={140} maw={240}>
+        {w.kinds.join(", ")}
+      </Table.Td>
       <Table.Td>
         <TimeAgo at={w.last_seen} />
       </Table.Td>
