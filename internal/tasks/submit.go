@@ -26,7 +26,7 @@ var (
 // together: so many are validated, inserted and enqueued before the next in line,
 // and the tasks that run find the processor and the store's writer free again soon
 // (invariant 6).
-const submitPortion = 40
+const submitPortion = 160
 
 // Submit accepts specs for a group, each on its own; accepted tasks are durable
 // when it returns. Large submissions take turns with others.

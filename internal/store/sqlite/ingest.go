@@ -27,10 +27,7 @@ func (db *DB) Append(ctx context.Context, group string, events []devsync.Event) 
 	for i := 0; i < len(events); i += ingestPortion {
 		end := min(i+ingestPortion, len(events))
 		a := &intake{group: group, events: events[i:end], out: out[i:end]}
-		err := db.writer.do(&op{
-			ctx: ctx, intake: a, rows: max(1, (end-i)/ingestRow), came: time.Now(), done: make(chan struct{}),
-		})
-		if err != nil {
+		if err := db.writer.do(ctx, &op{intake: a, rows: max(1, (end-i)/ingestRow)}); err != nil {
 			return out[:i], err
 		}
 	}

@@ -17,13 +17,14 @@ const (
 	maxFind       = 10000 // most that Find returns
 )
 
-// Insert implements tasks.Store. Portions of insertPortion are transactions of
-// their own; with an error the earlier ones are returned.
+// Insert implements tasks.Store. Portions of insertPortion are operations of their
+// own; with an error those before the first that failed are returned.
 func (db *DB) Insert(ctx context.Context, ts ...tasks.New) ([]tasks.Inserted, error) {
-	out := make([]tasks.Inserted, 0, len(ts))
-	for portion := range slices.Chunk(ts, insertPortion) {
-		done := make([]tasks.Inserted, len(portion))
-		err := db.submit(ctx, len(portion), withAll, func(tx *writeTx) error {
+	out := make([]tasks.Inserted, len(ts))
+	var ops []*op
+	for i := 0; i < len(ts); i += insertPortion {
+		portion, done := ts[i:min(i+insertPortion, len(ts))], out[i:]
+		ops = append(ops, &op{rows: len(portion), undo: withAll, run: func(tx *writeTx) error {
 			for i := range portion {
 				var err error
 				if done[i], err = tx.insert(&portion[i]); err != nil {
@@ -31,11 +32,17 @@ func (db *DB) Insert(ctx context.Context, ts ...tasks.New) ([]tasks.Inserted, er
 				}
 			}
 			return nil
-		})
-		if err != nil {
-			return out, err
+		}})
+	}
+	if err := db.writer.do(ctx, ops...); err != nil {
+		n := 0
+		for _, o := range ops {
+			if !o.durable() {
+				break
+			}
+			n += o.rows
 		}
-		out = append(out, done...)
+		return out[:n], err
 	}
 	return out, nil
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/firmlight/firmlight/internal/fault"
 )
 
-// Bounds of one transaction. Bulk work never shares one with other operations:
-// those wait for one of its operations and their commit, so that submitting does
-// not hold up what runs (invariant 6).
+// Bounds of one transaction. It runs one operation of bulk work, more where nothing
+// else waits, then the others: so these wait for one at most, and submitting does not
+// hold up what runs (invariant 6).
 const (
 	queueOps    = 4096 // waiting operations of each lane; more wait outside
 	batchOps    = 512  // urgent operations in one transaction
@@ -39,6 +39,16 @@ type op struct {
 	came   time.Time
 	err    error
 	done   chan struct{}
+}
+
+// durable says that the operation has run, and is on the disk.
+func (o *op) durable() bool {
+	select {
+	case <-o.done:
+		return o.err == nil
+	default:
+		return false
+	}
 }
 
 // undo says how an operation that fails is undone.
@@ -73,14 +83,15 @@ type writer struct {
 
 	commits, operations atomic.Int64 // durable since the start
 
-	mu       sync.Mutex // guards what follows
-	lanes    [2][]*op   // urgent, bulk
-	oldest   time.Time  // of the transaction under way, else zero
-	syncing  time.Time  // oldest of what is on its way to the disk, else zero
-	bulkNext bool       // the last transaction was urgent: bulk work has its turn
-	closed   bool
-	once     sync.Once
-	err      error // of close
+	events bool // loop's: the last transaction was of events, the others have their turn
+
+	mu      sync.Mutex // guards what follows
+	lanes   [2][]*op   // urgent, bulk
+	oldest  time.Time  // of the transaction under way, else zero
+	syncing time.Time  // oldest of what is on its way to the disk, else zero
+	closed  bool
+	once    sync.Once
+	err     error // of close
 }
 
 const (
@@ -127,18 +138,37 @@ func openLog(ctx context.Context, conn *sql.Conn, file string) (*os.File, error)
 	return os.OpenFile(file+"-wal", os.O_RDWR, 0) //nolint:gosec // the database that was just opened
 }
 
-// do queues an operation and waits until it is durable, refused, or ctx ends.
-// An operation whose caller has left before it was taken is not run; one that
-// was taken may still be committed after ctx has ended.
-func (w *writer) do(o *op) error {
+// do queues operations of one caller and waits until they are durable, refused, or
+// ctx ends; the first error is returned. An operation whose caller has left before it
+// was taken is not run; one that was taken may still be committed after ctx has ended.
+func (w *writer) do(ctx context.Context, ops ...*op) error {
+	for _, o := range ops {
+		if err := w.enter(ctx, o); err != nil {
+			return err
+		}
+	}
+	var first error
+	for _, o := range ops {
+		select {
+		case <-o.done:
+			first = cmp.Or(first, fail(o.err))
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return first
+}
+
+func (w *writer) enter(ctx context.Context, o *op) error {
+	o.ctx, o.came, o.done = ctx, time.Now(), make(chan struct{})
 	lane := urgent
 	if o.rows >= bulkMinRows || o.intake != nil {
 		lane = bulk
 	}
 	select {
 	case w.room[lane] <- struct{}{}:
-	case <-o.ctx.Done():
-		return o.ctx.Err()
+	case <-ctx.Done():
+		return ctx.Err()
 	case <-w.done:
 		return fail(errClosed)
 	}
@@ -146,12 +176,7 @@ func (w *writer) do(o *op) error {
 		<-w.room[lane]
 		return fail(errClosed)
 	}
-	select {
-	case <-o.done:
-		return fail(o.err)
-	case <-o.ctx.Done():
-		return o.ctx.Err()
-	}
+	return nil
 }
 
 func (w *writer) push(lane int, o *op) bool {
@@ -205,8 +230,8 @@ func (w *writer) loop() {
 	defer close(w.committed)
 	for open := true; open; {
 		_, open = <-w.wake
-		for lane, ops := w.turn(); ops > 0; lane, ops = w.turn() {
-			c := w.commit(lane, ops)
+		for w.waiting(urgent)+w.waiting(bulk) > 0 {
+			c := w.commit()
 			took := time.Since(c.began)
 			w.mu.Lock()
 			c.oldest = w.oldest
@@ -214,15 +239,21 @@ func (w *writer) loop() {
 			w.committed <- c // waits for the transaction before it: the next one grows meanwhile
 			w.mu.Lock()
 			w.oldest = time.Time{}
-			bulkWaits := len(w.lanes[bulk]) > 0
 			w.mu.Unlock()
-			if len(c.batch) > 1 && !bulkWaits {
+			if len(c.batch) > 1 && w.waiting(bulk) == 0 {
 				// Busy: what a transaction costs by itself is that of several operations,
 				// so it pays to let as many come as came while this one ran.
 				time.Sleep(min(took, gatherMost))
 			}
 		}
 	}
+}
+
+// waiting returns how many operations wait in a lane.
+func (w *writer) waiting(lane int) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.lanes[lane])
 }
 
 // sync brings to the disk what was committed and answers it; it ends after loop.
@@ -254,36 +285,38 @@ func (w *writer) sync() {
 	}
 }
 
-// turn chooses the lane of the next transaction and how many of its operations
-// may go into it: where both wait they take turns. Zero: nothing waits.
-func (w *writer) turn() (lane, ops int) {
+// nextBulk takes bulk work into a transaction that has so many rows of it by now: one
+// operation, or events, together with those that follow. None when it is full; where
+// something else waits, after one operation or half as many rows as that.
+func (w *writer) nextBulk(rows int, events bool) []*op {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	lane = urgent
-	if len(w.lanes[urgent]) == 0 || w.bulkNext && len(w.lanes[bulk]) > 0 {
-		lane = bulk
-	}
-	w.bulkNext = lane == urgent
-	return lane, min(len(w.lanes[lane]), batchOps)
-}
-
-// next takes one more operation into the lane's transaction, which has so many
-// rows by now and takes at most ops more; none when it is full. Bulk work makes
-// room as soon as something urgent waits. Events are taken together with those
-// that follow.
-func (w *writer) next(lane, ops, rows int) []*op {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	l := w.lanes[lane]
-	if lane == bulk && rows > 0 && (rows >= batchRows || len(w.lanes[urgent]) > 0) {
+	l, others := w.lanes[bulk], len(w.lanes[urgent])
+	if len(l) == 0 || rows > 0 && (rows >= batchRows || others > 0 && rows+l[0].rows > others/2 || events != (l[0].intake != nil)) {
 		return nil
 	}
 	n := 1
 	if first := l[0].intake; first != nil {
-		for events := len(first.events); n < ops && l[n].intake != nil && events+len(l[n].intake.events) <= ingestPortion; n++ {
+		if rows == 0 && w.events && others > 0 {
+			return nil
+		}
+		for events := len(first.events); n < len(l) && l[n].intake != nil && events+len(l[n].intake.events) <= ingestPortion; n++ {
 			events += len(l[n].intake.events)
 		}
 	}
+	return w.take(bulk, n)
+}
+
+// nextUrgent takes the oldest of what is not bulk work; there is one.
+func (w *writer) nextUrgent() []*op {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.take(urgent, 1)
+}
+
+// take takes the first n operations of a lane; the caller holds mu.
+func (w *writer) take(lane, n int) []*op {
+	l := w.lanes[lane]
 	unit := slices.Clone(l[:n])
 	clear(l[:n])
 	w.lanes[lane] = l[n:]
@@ -296,24 +329,31 @@ func (w *writer) next(lane, ops, rows int) []*op {
 	return unit
 }
 
-// commit runs up to so many operations of one lane in one transaction. What fails alone keeps its own error; where the transaction fails, all
-// have that error.
-func (w *writer) commit(lane, ops int) committed {
+// commit runs a transaction. What fails alone keeps its own error; where the
+// transaction fails, all have that error. Events stand alone: with one of them all
+// fail.
+func (w *writer) commit() committed {
 	began := time.Now()
 	var batch []*op
 	err := w.tx.exec1("BEGIN IMMEDIATE")
-	for rows := 0; len(batch) < ops; {
-		unit := w.next(lane, ops-len(batch), rows)
-		if len(unit) == 0 {
-			break
-		}
+	run := func(unit []*op) {
 		batch = append(batch, unit...)
-		for _, o := range unit {
-			rows += o.rows
-		}
 		if err == nil { // else there is no transaction: what would have been in it fails with it
 			w.tx.unit(unit)
 			err = w.tx.broken
+		}
+	}
+	rows, events := 0, false
+	for unit := w.nextBulk(0, false); len(unit) > 0; unit = w.nextBulk(rows, events) {
+		run(unit)
+		for _, o := range unit {
+			rows += o.rows
+		}
+		events = unit[0].intake != nil
+	}
+	if w.events = events; !events {
+		for range min(w.waiting(urgent), batchOps) {
+			run(w.nextUrgent())
 		}
 	}
 	if err == nil {
@@ -527,7 +567,5 @@ func (db *DB) writeOne(ctx context.Context, f func(tx *writeTx) error) error {
 }
 
 func (db *DB) submit(ctx context.Context, rows int, how undo, f func(tx *writeTx) error) error {
-	return db.writer.do(&op{
-		ctx: ctx, run: f, rows: rows, undo: how, came: time.Now(), done: make(chan struct{}),
-	})
+	return db.writer.do(ctx, &op{run: f, rows: rows, undo: how})
 }
