@@ -62,27 +62,29 @@ interface Traced {
   pid: number;
   tid: number;
   ts: number;
-  dur?: number;
+  tts: number; // of the thread's own clock, which stands while others have the processor
+  tdur?: number;
 }
 
 const mark = "tests: a frame begins";
-const runs = new Set(["FunctionCall", "EvaluateScript", "RunMicrotasks", "TimerFire", "EventDispatch"]);
+const scripts = new Set(["FunctionCall", "EvaluateScript", "RunMicrotasks", "TimerFire", "EventDispatch"]);
+const layouts = new Set(["UpdateLayoutTree", "Layout"]); // a script that asks for one waits for it
 
 /** How long scripts ran from one frame to the next, in ms. */
 function scripting(events: Traced[]): number[] {
   const frames = events.filter((e) => e.name === mark).sort((a, b) => a.ts - b.ts);
   const [{ pid, tid } = { pid: 0, tid: 0 }] = frames;
-  const scripts = events
-    .filter((e) => e.pid === pid && e.tid === tid && runs.has(e.name))
-    .sort((a, b) => a.ts - b.ts);
-  const sums: number[] = [];
-  let frame = 0;
-  let until = 0; // one that runs within another is counted with it
-  for (const { ts, dur = 0 } of scripts) {
-    while (frame < frames.length && (frames[frame]?.ts ?? 0) <= ts) sums[frame++] = 0;
-    if (frame > 0)
-      sums[frame - 1] = (sums[frame - 1] ?? 0) + Math.max(0, ts + dur - Math.max(ts, until)) / 1000;
-    until = Math.max(until, ts + dur);
+  const sums = frames.map(() => 0);
+  let frame = -1;
+  let until = 0; // where the last script ended: what runs within it is counted already
+  for (const e of events.filter((e) => e.pid === pid && e.tid === tid).sort((a, b) => a.ts - b.ts)) {
+    while ((frames[frame + 1]?.ts ?? Number.POSITIVE_INFINITY) <= e.ts) frame++;
+    const end = e.tts + (e.tdur ?? 0);
+    let took = 0;
+    if (scripts.has(e.name)) took = Math.max(0, end - Math.max(e.tts, until));
+    else if (layouts.has(e.name) && e.tts < until) took = e.tts - end;
+    if (frame >= 0) sums[frame] = (sums[frame] ?? 0) + took / 1000;
+    if (scripts.has(e.name)) until = Math.max(until, end);
   }
   return sums.slice(0, -1);
 }

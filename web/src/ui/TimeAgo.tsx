@@ -42,7 +42,7 @@ export function TimeAgo({ at }: { at: string }) {
   const near = useNow();
   return (
     <Tooltip label={dateTime(at)}>
-      <time dateTime={at} className="numbers">
+      <time dateTime={at} className="numbers" style={{ whiteSpace: "nowrap" }}>
         {ago(time > near && time < near + 10_000 ? near : time, near)}
       </time>
     </Tooltip>

@@ -71,7 +71,7 @@ export function History({ group, id }: { group: string; id: string }) {
         }
         row={(e) => (
           <Table.Tr key={`${e.timestamp} ${e.event_id ?? ""}`}>
-            <Table.Td>{dateTime(e.timestamp)}</Table.Td>
+            <Table.Td style={{ whiteSpace: "nowrap" }}>{dateTime(e.timestamp)}</Table.Td>
             <Table.Td>
               <SyncBadge status={e.status} />
             </Table.Td>

@@ -59,7 +59,7 @@ export function WorkerSettingsForm({ worker }: { worker: OwnWorker }) {
     notifications.show({ message: `The settings of ${worker.name} are in force` });
   });
   return (
-    <Form width={640} state={state} send="Save">
+    <Form width={760} state={state} send="Save">
       <Switch
         label="Takes tasks"
         description="Switched off, what runs goes on and nothing new begins"
