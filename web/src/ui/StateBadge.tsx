@@ -1,5 +1,5 @@
-import { Badge } from "@mantine/core";
 import type { Icon } from "@tabler/icons-react";
+import classes from "./StateBadge.module.css";
 
 interface Props {
   colour: string; // of the theme
@@ -7,20 +7,19 @@ interface Props {
   label: string;
 }
 
-/** A state as a word with a colour and a sign. */
+/** A state as a word with a colour and a sign. Plain, as tables have it in every row. */
 export function StateBadge({ colour, icon: Sign, label }: Props) {
   const dark = `color-mix(in srgb, var(--mantine-color-${colour}-9) 70%, black)`;
   return (
-    <Badge
-      variant="light"
-      color={colour}
-      c={`light-dark(${dark}, var(--mantine-color-${colour}-1))`}
-      leftSection={<Sign size={12} aria-hidden />}
-      tt="none"
-      display="grid"
-      miw="max-content"
+    <span
+      className={classes.badge}
+      style={{
+        background: `var(--mantine-color-${colour}-light)`,
+        color: `light-dark(${dark}, var(--mantine-color-${colour}-1))`,
+      }}
     >
+      <Sign size={12} aria-hidden />
       {label}
-    </Badge>
+    </span>
   );
 }

@@ -9,6 +9,7 @@ import {
 } from "@tabler/icons-react";
 import type { Device, SyncEvent } from "../../api/queries/devices";
 import { StateBadge } from "../../ui/StateBadge";
+import classes from "./FleetTable.module.css";
 
 const states = {
   pending: { colour: "grape", icon: IconHourglass, label: "Waits for approval" },
@@ -32,11 +33,11 @@ export function statesOf(
 /** A device's state. */
 export function DeviceBadges({ device }: { device: Device }) {
   return (
-    <Group gap={4}>
+    <div className={classes.badges}>
       {statesOf(device).map((s) => (
         <StateBadge key={s} {...states[s]} />
       ))}
-    </Group>
+    </div>
   );
 }
 
