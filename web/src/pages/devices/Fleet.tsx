@@ -57,8 +57,9 @@ export function Component() {
   const devices = useMemo(() => list.data?.pages.flatMap((p) => p.items) ?? [], [list.data]);
   const onTag = useCallback((tag: string) => change({ tag }), [change]);
   const more = list.hasNextPage && !list.isFetchNextPageError;
+  const { isFetching } = list; // asked for here, so that the page is drawn again when it ends
   const loadMore = () => {
-    if (!list.isFetching) void list.fetchNextPage();
+    if (!isFetching) void list.fetchNextPage();
   };
   return (
     <Stack>

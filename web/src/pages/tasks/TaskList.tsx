@@ -68,6 +68,7 @@ function Tasks({ groups, group, names }: Props) {
   const [seen, setSeen] = useState<string>(); // the newest row when the reading began; undefined: at the top
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const query = useTaskPages(groups, wanted);
+  const { isFetching } = query; // asked for here, so that the page is drawn again when it ends
   const matches = useMemo(() => matcher(wanted, new Set(groups)), [wanted, groups]);
   const reading = seen !== undefined;
   const client = useQueryClient();
@@ -150,7 +151,7 @@ function Tasks({ groups, group, names }: Props) {
             onTop={toTop}
             more={query.hasNextPage && !query.isFetchNextPageError}
             loadMore={() => {
-              if (!query.isFetching) void query.fetchNextPage();
+              if (!isFetching) void query.fetchNextPage();
             }}
             selected={selected}
             onSelect={setSelected}
