@@ -15,6 +15,7 @@ const (
 	insertPortion = 20    // tasks of one operation, so that bulk work yields
 	deletePortion = 200   // the same for removals
 	maxFind       = 10000 // most that Find returns
+	usualUpdate   = 512   // bytes of a transition's statement
 )
 
 // Insert implements tasks.Store. Portions of insertPortion are operations of their
@@ -232,6 +233,7 @@ func (db *DB) Claim(ctx context.Context, t tasks.Transition) (tasks.Task, []byte
 // update translates a transition.
 func update(t tasks.Transition) (*clause, error) {
 	var c clause
+	c.Grow(usualUpdate)
 	c.add("UPDATE tasks SET ")
 	if err := c.set(t.Set); err != nil {
 		return nil, err

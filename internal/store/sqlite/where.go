@@ -27,6 +27,13 @@ func (c *clause) add(s string, args ...any) {
 	c.args = append(c.args, args...)
 }
 
+// text writes strings one after the other; joined first they would be copied twice.
+func (c *clause) text(parts ...string) {
+	for _, s := range parts {
+		c.WriteString(s)
+	}
+}
+
 // where writes " AND cond" for each condition.
 func (c *clause) where(w tasks.Where) error {
 	for _, cond := range w {
@@ -71,10 +78,10 @@ func (c *clause) cond(cond tasks.Cond) error {
 	if s&^tasks.ShapeFixed == tasks.ShapeInstant && v.zero && op == "<>" {
 		op = ">" // the same, and what the indexes say
 	}
-	c.add(" AND " + col + " " + op + " ")
+	c.text(" AND ", col, " ", op, " ")
 	c.value(v)
 	if cond.Op == tasks.OpEq && !v.zero && notEmpty[cond.Column] {
-		c.add(" AND " + col + " <> ''") // implied, and what the index asks for
+		c.text(" AND ", col, " <> ''") // implied, and what the index asks for
 	}
 	return nil
 }
@@ -118,7 +125,7 @@ func (c *clause) in(col string, values any) error {
 	}
 	// In the order of the indexes' own lists, which is how SQLite knows them again.
 	slices.SortStableFunc(converted, func(a, b value) int { return strings.Compare(a.literal, b.literal) })
-	c.add(" AND " + col + " IN (")
+	c.text(" AND ", col, " IN (")
 	for i, v := range converted {
 		if i > 0 {
 			c.add(", ")
@@ -153,9 +160,9 @@ func (c *clause) set(as []tasks.Assign) error {
 		if i > 0 {
 			c.add(", ")
 		}
-		c.add(string(a.Column) + " = ")
+		c.text(string(a.Column), " = ")
 		if a.Inc {
-			c.add(string(a.Column) + " + ")
+			c.text(string(a.Column), " + ")
 		}
 		c.value(v)
 	}
@@ -179,16 +186,20 @@ func (c *clause) order(sorts []tasks.Sort) error {
 type value struct {
 	arg     any
 	literal string
+	quoted  bool // the literal is a string
 	null    bool
 	zero    bool
 }
 
 func (c *clause) value(v value) {
-	if v.literal != "" {
-		c.add(v.literal)
-		return
+	switch {
+	case v.quoted:
+		c.text("'", v.literal, "'")
+	case v.literal != "":
+		c.text(v.literal)
+	default:
+		c.add("?", v.arg)
 	}
-	c.add("?", v.arg)
 }
 
 // convert returns v for a column.
@@ -232,5 +243,5 @@ func word(s string) value {
 	if len(s) > 16 || strings.ContainsFunc(s, func(r rune) bool { return r < 'a' || r > 'z' }) {
 		return value{arg: s}
 	}
-	return value{literal: "'" + s + "'", zero: s == ""}
+	return value{literal: s, quoted: true, zero: s == ""}
 }
