@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/firmlight/firmlight/internal/fault"
+	devsync "github.com/firmlight/firmlight/internal/sync"
 )
 
 func openTest(tb testing.TB) *DB {
@@ -114,41 +115,90 @@ func waiting(t *testing.T, db *DB, n int) {
 	}
 }
 
-// TestBulkWorkTakesTurns: what runs waits for one operation of bulk work at most,
-// and bulk work for one transaction of the others.
+// TestBulkWorkTakesTurns: what runs waits for one operation of bulk work, or half as
+// many rows as it is itself, and shares the transaction; events have their own, in
+// turns with the others.
 func TestBulkWorkTakesTurns(t *testing.T) {
+	const inserts, events, claim = "inserts", "events", "claim"
+	claims := slices.Repeat([]string{claim}, 4*bulkMinRows)
+	for name, c := range map[string]struct {
+		come    []string
+		order   []string // without the events
+		commits int64
+	}{
+		"one of bulk":  {[]string{inserts, inserts, inserts, claim, claim}, []string{inserts, claim, claim, inserts, inserts}, 2},
+		"half as many": {append([]string{inserts, inserts, inserts}, claims...), slices.Concat([]string{inserts, inserts}, claims, []string{inserts}), 2},
+		"bulk alone":   {[]string{inserts, inserts, inserts}, []string{inserts, inserts, inserts}, 1},
+		"events":       {[]string{events, claim, claim, events}, []string{claim, claim}, 2},
+		"events, bulk": {[]string{inserts, events, events, inserts}, []string{inserts, inserts}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := openTest(t)
+			release := hold(t, db)
+			defer release()
+			var mu sync.Mutex
+			var order []string
+			var callers sync.WaitGroup
+			for i, kind := range c.come {
+				o := &op{undo: bySQLite, rows: map[string]int{inserts: bulkMinRows, claim: 1}[kind], run: func(*writeTx) error {
+					mu.Lock()
+					defer mu.Unlock()
+					order = append(order, kind)
+					return nil
+				}}
+				if kind == events {
+					o = &op{intake: &intake{}, rows: 1}
+				}
+				callers.Go(func() {
+					if err := db.writer.do(context.Background(), o); err != nil {
+						t.Error(err)
+					}
+				})
+				waiting(t, db, i+1)
+			}
+			release()
+			callers.Wait()
+			if !slices.Equal(order, c.order) {
+				t.Errorf("order %v, want %v", order, c.order)
+			}
+			if commits, _ := db.Writes(); commits != 1+c.commits {
+				t.Errorf("%d transactions after the first, want %d", commits-1, c.commits)
+			}
+		})
+	}
+}
+
+// TestEventsTakeTurns: a claim waits for one transaction of events, not for all.
+func TestEventsTakeTurns(t *testing.T) {
 	db := openTest(t)
 	release := hold(t, db)
 	defer release()
-	var mu sync.Mutex
-	var order []string
-	var ops sync.WaitGroup
-	n := 0
-	add := func(name string, rows int) {
-		n++
-		ops.Go(func() {
-			if err := db.submit(context.Background(), rows, bySQLite, func(*writeTx) error {
-				mu.Lock()
-				defer mu.Unlock()
-				order = append(order, name)
-				return nil
-			}); err != nil {
+	left := 0
+	portion := func(first int64) *intake {
+		events := make([]devsync.Event, ingestPortion)
+		for i := range events {
+			events[i] = benchEvent(first+int64(i), 100)
+		}
+		return &intake{group: "group", events: events, out: make([]devsync.Stored, len(events))}
+	}
+	ops := []*op{
+		{intake: portion(0), rows: ingestPortion / ingestRow},
+		{intake: portion(ingestPortion), rows: ingestPortion / ingestRow},
+		{undo: bySQLite, rows: 1, run: func(*writeTx) error { left = db.writer.waiting(bulk); return nil }},
+	}
+	var callers sync.WaitGroup
+	for i, o := range ops {
+		callers.Go(func() {
+			if err := db.writer.do(context.Background(), o); err != nil {
 				t.Error(err)
 			}
 		})
-		waiting(t, db, n)
-	}
-	for range 3 {
-		add("bulk", bulkMinRows)
-	}
-	for range 2 {
-		add("urgent", 1)
+		waiting(t, db, i+1)
 	}
 	release()
-	ops.Wait()
-	// The transaction that held the writer was urgent.
-	if want := []string{"bulk", "urgent", "urgent", "bulk", "bulk"}; !slices.Equal(order, want) {
-		t.Errorf("order %v, want %v", order, want)
+	callers.Wait()
+	if left != 1 {
+		t.Errorf("%d operations of events waited when the claim had its turn, want 1", left)
 	}
 }
 
