@@ -132,16 +132,21 @@ func (f *faults) load(ctx context.Context, enough func() bool) {
 				Task   *kit.Task
 			}
 		}
-		if err := f.Do(ctx, "POST", "/groups/"+f.group+"/tasks:batch", map[string]any{"tasks": specs}, &got); err != nil {
+		err := f.Do(ctx, "POST", "/groups/"+f.group+"/tasks:batch", map[string]any{"tasks": specs}, &got)
+		away := err != nil
+		for _, it := range got.Results {
+			if it.Task == nil && it.Status != http.StatusServiceUnavailable {
+				f.t.Errorf("an entry of a batch was refused with status %d", it.Status)
+				return
+			}
+			away = away || it.Task == nil
+		}
+		if away { // keys make it safe to send all again
 			f.refused.Add(1)
 			pause(ctx, 100*time.Millisecond)
 			continue
 		}
 		for _, it := range got.Results {
-			if it.Task == nil {
-				f.t.Errorf("an entry of a batch was refused with status %d", it.Status)
-				return
-			}
 			f.accepted = append(f.accepted, it.Task.ID)
 		}
 		sent += f.batch

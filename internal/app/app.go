@@ -205,7 +205,7 @@ func (a *App) wireWork() {
 	a.control = newControl(a.redis.Client(), a.id, a.sessions, a.log)
 	a.tasks = tasks.NewService(tasks.Deps{
 		Store: a.tracing.Tasks(a.metrics.Tasks(a.store)), Payloads: a.store, Counts: a.store, Queues: a.store, Queue: q, Events: taskEvents{a.live, a.notify}, Workers: a.control,
-		Kinds: workload.Builtin(workload.Options{}), Server: a.id, Logger: a.log, Retention: a.retention,
+		Kinds: workload.Builtin(workload.Options{}), Server: a.id, Logger: a.log, GroupExists: a.groupExists,
 		PausesChanged: a.control.pausesChanged,
 	})
 	a.hub = workers.NewHub(workers.HubOptions{
@@ -273,10 +273,9 @@ func (a *App) ready(ctx context.Context) error {
 	return nil
 }
 
-// retention is a group's own retention of payloads.
-func (a *App) retention(ctx context.Context, group string) (*time.Duration, error) {
-	g, err := a.groups.Get(ctx, group)
-	return g.ResultRetention, err
+func (a *App) groupExists(ctx context.Context, group string) error {
+	_, err := a.groups.Get(ctx, group)
+	return err
 }
 
 // prepareAdmin makes the configured first administrator, or logs the way to one.

@@ -58,7 +58,7 @@ func newWhole(tb testing.TB, redisURL string) *whole {
 	w.Service = tasks.NewService(tasks.Deps{
 		Store: db, Payloads: db, Counts: db, Queues: db, Queue: q, Events: w, Workers: noWorkers{},
 		Kinds: workload.Builtin(workload.Options{}), Server: "s1", Logger: log,
-		Retention: func(context.Context, string) (*time.Duration, error) { return nil, nil },
+		GroupExists: func(context.Context, string) error { return nil },
 	})
 	must(w.Start(ctx))
 	var d *dispatch.Dispatcher
@@ -115,7 +115,7 @@ func (w *whole) submit(group string, n int) {
 	for i := range specs {
 		specs[i] = tasks.Spec{Kind: "echo", Input: json.RawMessage(fmt.Sprint(i)), Priority: tasks.Priorities[i%3]}
 	}
-	for _, o := range w.Submit(context.Background(), "u", group, specs) {
+	for _, o := range w.Submit(context.Background(), tasks.Submitter{User: "u", Group: group}, specs) {
 		if o.Err != nil {
 			w.tb.Fatal(o.Err)
 		}

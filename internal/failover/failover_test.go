@@ -91,7 +91,7 @@ func setUp(t *testing.T) *fixture {
 	service := tasks.NewService(tasks.Deps{
 		Store: db, Payloads: db, Counts: db, Queues: db, Queue: noQueue{}, Events: noEvents{}, Workers: noWorkers{},
 		Kinds: workload.Builtin(workload.Options{}), Server: "here", Logger: log,
-		Retention: func(context.Context, string) (*time.Duration, error) { return nil, nil },
+		GroupExists: func(context.Context, string) error { return nil },
 	})
 	f := &fixture{t: t, store: db, hub: &hub{}, cluster: &cluster{Cluster: db}}
 	f.Runner = New(Deps{
@@ -129,7 +129,7 @@ func (f *fixture) session(id, server string) workers.Session {
 // running makes a task that a session runs.
 func (f *fixture) running(session string, epoch int64) tasks.Task {
 	f.t.Helper()
-	out := f.Tasks.Submit(f.t.Context(), "user", "group", []tasks.Spec{{Kind: "k"}})
+	out := f.Tasks.Submit(f.t.Context(), tasks.Submitter{User: "user", Group: "group"}, []tasks.Spec{{Kind: "k"}})
 	must(f.t, out[0].Err)
 	c, ok, err := f.Tasks.Claim(f.t.Context(), tasks.TicketOf(out[0].Task), tasks.Owner{
 		Server: "there", Session: session, Epoch: epoch, Worker: "w", WorkerName: "w", User: "user",

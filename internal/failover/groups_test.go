@@ -21,9 +21,9 @@ import (
 // withGroups has the tasks' service ask for groups, as the app does.
 func (f *fixture) withGroups() *groups.Service {
 	s := groups.NewService(f.store, f.store, auth.NewThrottle(time.Now), time.Now)
-	f.Tasks.Retention = func(ctx context.Context, group string) (*time.Duration, error) {
-		g, err := s.Get(ctx, group)
-		return g.ResultRetention, err
+	f.Tasks.GroupExists = func(ctx context.Context, group string) error {
+		_, err := s.Get(ctx, group)
+		return err
 	}
 	return s
 }
@@ -37,7 +37,7 @@ func (f *fixture) user(name string) auth.Caller {
 
 // submit submits to a group, whatever comes of it.
 func (f *fixture) submit(group string, specs ...tasks.Spec) []tasks.Outcome {
-	return f.Tasks.Submit(f.t.Context(), "user", group, specs)
+	return f.Tasks.Submit(f.t.Context(), tasks.Submitter{User: "user", Group: group}, specs)
 }
 
 // claim has a session run a task.

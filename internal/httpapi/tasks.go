@@ -99,7 +99,8 @@ type submitTaskRequest struct {
 
 func (a *API) submitTask(ctx context.Context, in *submitTaskRequest) (*taskAnswer, error) {
 	c := caller(ctx)
-	if _, err := a.deps.Groups.Authorize(ctx, c, in.ID, auth.Submit); err != nil {
+	m, err := a.deps.Groups.Authorize(ctx, c, in.ID, auth.Submit)
+	if err != nil {
 		return nil, err
 	}
 	if in.Body.err != nil {
@@ -108,7 +109,7 @@ func (a *API) submitTask(ctx context.Context, in *submitTaskRequest) (*taskAnswe
 	if in.Body.size > bodyDefault && !in.Body.value.fansOut() {
 		return nil, fault.New(fault.TooLarge, "too_large", "The body is larger than %d bytes.", int64(bodyDefault))
 	}
-	o := a.deps.Tasks.Submit(ctx, c.UserID, in.ID, []tasks.Spec{in.Body.value.spec()})[0]
+	o := a.deps.Tasks.Submit(ctx, tasks.Submitter{User: c.UserID, Group: in.ID, Retention: m.ResultRetention}, []tasks.Spec{in.Body.value.spec()})[0]
 	if o.Err != nil {
 		return nil, under("body", o.Err)
 	}
@@ -155,7 +156,8 @@ type submitTasksAnswer struct {
 
 func (a *API) submitTasks(ctx context.Context, in *submitTasksRequest) (*submitTasksAnswer, error) {
 	c := caller(ctx)
-	if _, err := a.deps.Groups.Authorize(ctx, c, in.ID, auth.Submit); err != nil {
+	m, err := a.deps.Groups.Authorize(ctx, c, in.ID, auth.Submit)
+	if err != nil {
 		return nil, err
 	}
 	if in.Body.err != nil {
@@ -179,7 +181,7 @@ func (a *API) submitTasks(ctx context.Context, in *submitTasksRequest) (*submitT
 		}
 		specs, place = append(specs, e.value.spec()), append(place, i)
 	}
-	for j, o := range a.deps.Tasks.Submit(ctx, c.UserID, in.ID, specs) {
+	for j, o := range a.deps.Tasks.Submit(ctx, tasks.Submitter{User: c.UserID, Group: in.ID, Retention: m.ResultRetention}, specs) {
 		if o.Err != nil {
 			refuse(place[j], o.Err)
 			continue

@@ -102,7 +102,7 @@ func newWorkshop(t *testing.T) *workshop {
 	w.tasks = tasks.NewService(tasks.Deps{
 		Store: w.metrics.Tasks(w.store), Payloads: w.store, Counts: w.store, Queues: w.store, Queue: noQueue{}, Events: told{w.live, w.notify}, Workers: w,
 		Kinds: workload.Builtin(workload.Options{}), Server: "server", Logger: log,
-		Retention: func(context.Context, string) (*time.Duration, error) { return nil, nil },
+		GroupExists: func(context.Context, string) error { return nil },
 	})
 	w.hub = workers.NewHub(workers.HubOptions{
 		Store: w.store.Sessions(), Tasks: w.tasks, Server: "server", Grace: 50 * time.Millisecond, Drain: time.Millisecond, Logger: log,

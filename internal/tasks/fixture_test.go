@@ -32,7 +32,7 @@ func newFixture(tb testing.TB) *fixture {
 	f.Service = tasks.NewService(tasks.Deps{
 		Store: db, Payloads: db, Counts: db, Queues: db, Queue: f.queue, Events: f.events, Workers: f.wire,
 		Kinds: workload.Builtin(workload.Options{}), Server: "s1", Logger: slog.New(slog.DiscardHandler),
-		Retention: func(context.Context, string) (*time.Duration, error) { return nil, nil },
+		GroupExists: func(context.Context, string) error { return nil },
 	})
 	if err := f.Start(tb.Context()); err != nil {
 		tb.Fatal(err)
@@ -51,7 +51,7 @@ func (f *fixture) submit(tb testing.TB, sp tasks.Spec) tasks.Task {
 	if sp.Input == nil && sp.Inputs == nil {
 		sp.Input = json.RawMessage(`{}`)
 	}
-	out := f.Submit(tb.Context(), "user", "group", []tasks.Spec{sp})
+	out := f.Submit(tb.Context(), tasks.Submitter{User: "user", Group: "group"}, []tasks.Spec{sp})
 	if out[0].Err != nil {
 		tb.Fatal(out[0].Err)
 	}

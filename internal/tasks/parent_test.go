@@ -218,7 +218,7 @@ func TestSplitOfBadInputFails(t *testing.T) {
 func TestBroadcastNamesItsWorkers(t *testing.T) {
 	f := newFixture(t)
 	spec := tasks.Spec{Kind: "echo", Input: json.RawMessage(`"hello"`), Broadcast: true}
-	if out := f.Submit(t.Context(), "user", "group", []tasks.Spec{spec}); out[0].Err == nil {
+	if out := f.Submit(t.Context(), tasks.Submitter{User: "user", Group: "group"}, []tasks.Spec{spec}); out[0].Err == nil {
 		t.Fatal("a broadcast without workers was accepted")
 	}
 	f.wire.connected = []string{"worker-s", "worker-other"}

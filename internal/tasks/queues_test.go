@@ -78,7 +78,7 @@ func TestEmptyQueueInPortions(t *testing.T) {
 		specs[i] = tasks.Spec{Kind: "echo", Input: json.RawMessage(`1`), Priority: tasks.Priorities[i%3]}
 	}
 	var all []tasks.Task
-	for _, o := range f.Submit(t.Context(), "user", "group", specs) {
+	for _, o := range f.Submit(t.Context(), tasks.Submitter{User: "user", Group: "group"}, specs) {
 		if o.Err != nil {
 			t.Fatal(o.Err)
 		}

@@ -26,9 +26,8 @@ type Deps struct {
 	Kinds    map[string]workload.Kind // built-in kinds, for split and reduce
 	Server   string                   // id of this process
 	Logger   *slog.Logger
-	// Retention returns a group's own retention of payloads, nil for the default;
-	// a fault of kind NotFound for a group that is gone.
-	Retention func(ctx context.Context, group string) (*time.Duration, error)
+	// GroupExists returns a fault of kind NotFound for a group that is gone.
+	GroupExists func(ctx context.Context, group string) error
 	// PausesChanged is told after queues were paused or resumed here; it does not
 	// block. Nil: nobody waits for it.
 	PausesChanged func()

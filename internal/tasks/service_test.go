@@ -54,7 +54,7 @@ func TestSpecLimits(t *testing.T) {
 		"failures without fan-out": {tasks.Spec{Kind: "k", AllowFailures: 1}, fault.Invalid},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out := f.Submit(t.Context(), "user", "group", []tasks.Spec{c.sp})[0]
+			out := f.Submit(t.Context(), tasks.Submitter{User: "user", Group: "group"}, []tasks.Spec{c.sp})[0]
 			if c.kind == 0 && out.Err != nil {
 				t.Fatal(out.Err)
 			}
@@ -67,7 +67,7 @@ func TestSpecLimits(t *testing.T) {
 
 func TestBatchKeepsGoodEntries(t *testing.T) {
 	f := newFixture(t)
-	out := f.Submit(t.Context(), "user", "group", []tasks.Spec{{Kind: "a"}, {Kind: "NO"}, {Kind: "b"}})
+	out := f.Submit(t.Context(), tasks.Submitter{User: "user", Group: "group"}, []tasks.Spec{{Kind: "a"}, {Kind: "NO"}, {Kind: "b"}})
 	if out[0].Err != nil || out[1].Err == nil || out[2].Err != nil || out[2].Task.Kind != "b" {
 		t.Fatalf("%+v", out)
 	}
@@ -76,15 +76,15 @@ func TestBatchKeepsGoodEntries(t *testing.T) {
 func TestIdempotencyKey(t *testing.T) {
 	f := newFixture(t)
 	first := f.submit(t, tasks.Spec{Kind: "k", IdempotencyKey: "key"})
-	again := f.Submit(t.Context(), "user", "group", []tasks.Spec{{Kind: "k", Input: json.RawMessage(`{}`), IdempotencyKey: "key"}})[0]
+	again := f.Submit(t.Context(), tasks.Submitter{User: "user", Group: "group"}, []tasks.Spec{{Kind: "k", Input: json.RawMessage(`{}`), IdempotencyKey: "key"}})[0]
 	if !again.Existed || again.Task.ID != first.ID {
 		t.Fatalf("%+v", again)
 	}
-	other := f.Submit(t.Context(), "user", "group", []tasks.Spec{{Kind: "other", IdempotencyKey: "key"}})[0]
+	other := f.Submit(t.Context(), tasks.Submitter{User: "user", Group: "group"}, []tasks.Spec{{Kind: "other", IdempotencyKey: "key"}})[0]
 	if fault.KindOf(other.Err) != fault.Conflict {
 		t.Fatalf("another body: %+v", other)
 	}
-	foreign := f.Submit(t.Context(), "somebody", "group", []tasks.Spec{{Kind: "other", IdempotencyKey: "key"}})[0]
+	foreign := f.Submit(t.Context(), tasks.Submitter{User: "somebody", Group: "group"}, []tasks.Spec{{Kind: "other", IdempotencyKey: "key"}})[0]
 	if foreign.Err != nil || foreign.Existed {
 		t.Fatalf("another user: %+v", foreign)
 	}
@@ -345,7 +345,7 @@ func TestSubmitOfWhichTheStoreTakesAPart(t *testing.T) {
 	for i := range specs {
 		specs[i] = tasks.Spec{Kind: "k"}
 	}
-	out := tasks.NewService(d).Submit(t.Context(), "user", "group", specs)
+	out := tasks.NewService(d).Submit(t.Context(), tasks.Submitter{User: "user", Group: "group"}, specs)
 	if out[0].Err != nil || out[1].Err != nil || out[2].Err == nil {
 		t.Fatalf("%v, %v, %v", out[0].Err, out[1].Err, out[2].Err)
 	}

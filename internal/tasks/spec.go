@@ -184,12 +184,12 @@ func printable(s string) bool {
 }
 
 // build turns a valid Spec into what is inserted.
-func (sp *Spec) build(user, group string, keep *time.Duration, now time.Time) New {
+func (sp *Spec) build(by Submitter, now time.Time) New {
 	t := Task{
-		ID: newID(), Group: group, Kind: sp.Kind, Title: sp.Title, CreatedBy: user, Priority: sp.Priority,
+		ID: newID(), Group: by.Group, Kind: sp.Kind, Title: sp.Title, CreatedBy: by.User, Priority: sp.Priority,
 		Status: Queued, CreatedAt: now, RunAt: now,
 		MaxAttempts: sp.MaxAttempts, MaxReassignments: defaultReassign,
-		Timeout: time.Duration(sp.TimeoutS) * time.Second, ResultRetention: keep,
+		Timeout: time.Duration(sp.TimeoutS) * time.Second, ResultRetention: by.Retention,
 	}
 	if sp.ResultRetentionS != nil {
 		d := time.Duration(*sp.ResultRetentionS) * time.Second
@@ -207,7 +207,7 @@ func (sp *Spec) build(user, group string, keep *time.Duration, now time.Time) Ne
 	}
 	n.InBytes = int64(len(n.Input))
 	if sp.IdempotencyKey != "" {
-		n.IdempotencyKey = user + "/" + group + "/" + sp.IdempotencyKey
+		n.IdempotencyKey = by.User + "/" + by.Group + "/" + sp.IdempotencyKey
 		n.BodyHash = sp.hash()
 	}
 	return n

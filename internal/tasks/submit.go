@@ -28,18 +28,24 @@ var (
 // (invariant 6).
 const submitPortion = 160
 
+// Submitter is who submits, to which group.
+type Submitter struct {
+	User, Group string
+	Retention   *time.Duration // of the group's payloads; nil: the default
+}
+
 // Submit accepts specs for a group, each on its own; accepted tasks are durable
 // when it returns. Large submissions take turns with others.
-func (s *Service) Submit(ctx context.Context, user, group string, specs []Spec) []Outcome {
+func (s *Service) Submit(ctx context.Context, by Submitter, specs []Spec) []Outcome {
 	out := make([]Outcome, 0, len(specs))
 	for portion := range slices.Chunk(specs, submitPortion) {
-		out = append(out, s.submitPortion(ctx, user, group, portion)...)
+		out = append(out, s.submitPortion(ctx, by, portion)...)
 	}
 	return out
 }
 
 // submitPortion is Submit for what goes through at once.
-func (s *Service) submitPortion(ctx context.Context, user, group string, specs []Spec) []Outcome {
+func (s *Service) submitPortion(ctx context.Context, by Submitter, specs []Spec) []Outcome {
 	out, began := make([]Outcome, len(specs)), time.Now()
 	if err := s.submits.Acquire(ctx, int64(len(specs))); err != nil {
 		return failAll(out, err)
@@ -47,14 +53,10 @@ func (s *Service) submitPortion(ctx context.Context, user, group string, specs [
 	defer s.submits.Release(int64(len(specs)))
 	s.turns.note(began)
 	at := now()
-	keep, err := s.Retention(ctx, group)
-	if err != nil {
-		return failAll(out, err)
-	}
 	news := make([]New, 0, len(specs))
 	place := make([]int, 0, len(specs)) // of each New among the specs
 	for i := range specs {
-		n, err := s.prepare(ctx, &specs[i], user, group, keep, at)
+		n, err := s.prepare(ctx, &specs[i], by, at)
 		if err != nil {
 			out[i].Err = err
 			continue
@@ -82,7 +84,7 @@ func (s *Service) submitPortion(ctx context.Context, user, group string, specs [
 		}
 	}
 	s.launch(ctx, inserted)
-	s.recall(ctx, group, out)
+	s.recall(ctx, by.Group, out)
 	return out
 }
 
@@ -90,7 +92,7 @@ func (s *Service) submitPortion(ctx context.Context, user, group string, specs [
 // deletion may have looked for tasks before these were there.
 func (s *Service) recall(ctx context.Context, group string, out []Outcome) {
 	ctx = context.WithoutCancel(ctx) // a caller that leaves does not leave them running
-	_, gone := s.Retention(ctx, group)
+	gone := s.GroupExists(ctx, group)
 	if fault.KindOf(gone) != fault.NotFound {
 		return
 	}
@@ -113,12 +115,12 @@ func failAll(out []Outcome, err error) []Outcome {
 }
 
 // prepare validates one spec and fixes its fan-out.
-func (s *Service) prepare(ctx context.Context, sp *Spec, user, group string, keep *time.Duration, at time.Time) (New, error) {
+func (s *Service) prepare(ctx context.Context, sp *Spec, by Submitter, at time.Time) (New, error) {
 	if err := sp.validate(s.Kinds, at); err != nil {
 		return New{}, err
 	}
-	n := sp.build(user, group, keep, at)
-	f, err := s.fanOut(ctx, sp, group)
+	n := sp.build(by, at)
+	f, err := s.fanOut(ctx, sp, by.Group)
 	if err != nil {
 		return New{}, err
 	}

@@ -38,7 +38,7 @@ func TestLargeSubmissionsTakeTurns(t *testing.T) {
 	ended := make(chan string, 2)
 	submit := func(name string, specs []tasks.Spec) {
 		submits.Go(func() {
-			for _, o := range f.Submit(t.Context(), "user", "group", specs) {
+			for _, o := range f.Submit(t.Context(), tasks.Submitter{User: "user", Group: "group"}, specs) {
 				if o.Err != nil {
 					t.Error(o.Err)
 				}
@@ -65,7 +65,7 @@ func TestSubmitLag(t *testing.T) {
 	held, release := f.holdFirstPush()
 	var submits sync.WaitGroup
 	submit := func(n int) {
-		submits.Go(func() { f.Submit(t.Context(), "user", "group", many()[:n]) })
+		submits.Go(func() { f.Submit(t.Context(), tasks.Submitter{User: "user", Group: "group"}, many()[:n]) })
 	}
 	submit(tasks.SubmitPortion) // nobody else has a turn while its push is held
 	<-held
@@ -98,15 +98,9 @@ func TestSubmitLagCountsThePush(t *testing.T) {
 func TestSubmitToAGroupThatIsBeingDeleted(t *testing.T) {
 	f := newFixture(t)
 	gone := fault.New(fault.NotFound, "group_not_found", "There is no such group.")
-	asked := 0
-	f.Retention = func(context.Context, string) (*time.Duration, error) {
-		if asked++; asked == 1 {
-			return nil, nil // it was there when the submit began
-		}
-		return nil, gone
-	}
+	f.GroupExists = func(context.Context, string) error { return gone } // it was there when the submit began
 	parts := []json.RawMessage{[]byte(`1`), []byte(`2`)}
-	for i, o := range f.Submit(t.Context(), "user", "group", []tasks.Spec{{Kind: "k"}, {Kind: "k", Inputs: parts}, {}}) {
+	for i, o := range f.Submit(t.Context(), tasks.Submitter{User: "user", Group: "group"}, []tasks.Spec{{Kind: "k"}, {Kind: "k", Inputs: parts}, {}}) {
 		if bad := i == 2; bad != (fault.KindOf(o.Err) == fault.Invalid) || !bad && !errors.Is(o.Err, gone) {
 			t.Errorf("%d: %+v", i, o)
 		}
