@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ago, bytes, duration, plural } from "./format";
+import { ago, bytes, duration, plural, seconds } from "./format";
 
 describe("format", () => {
   it.each([
@@ -28,6 +28,16 @@ describe("format", () => {
     [1536, "1.5 KiB"],
     [3_355_443, "3.2 MiB"],
   ])("%i bytes are %s", (n, words) => expect(bytes(n)).toBe(words));
+
+  it("tells sums of whole seconds", () => {
+    expect(seconds(0)).toBe("under 1 s");
+    expect(seconds(90)).toBe("1 min 30 s");
+  });
+
+  it.each([
+    [-30, "30s ago"],
+    [-7300, "2h ago"],
+  ])("%i s from now is %s in short", (s, words) => expect(ago(s * 1000, 0, true)).toBe(words));
 
   it("counts", () => {
     expect(plural(1, "task")).toBe("1 task");

@@ -51,6 +51,9 @@ export function duration(ms: number): string {
   return pair(Math.floor(s / 86_400), "d", Math.floor((s % 86_400) / 3600), "h");
 }
 
+/** A sum of whole seconds as a length of time. */
+export const seconds = (s: number): string => (s > 0 ? duration(s * 1000) : "under 1 s");
+
 /** A size: "512 B", "1.5 KiB", "3.2 MiB". */
 export function bytes(n: number): string {
   if (n < 1024) return `${count(n)} B`;

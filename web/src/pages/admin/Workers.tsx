@@ -55,7 +55,7 @@ function Row({ worker: w }: { worker: AdminWorker }) {
       <Table.Td>
         <WorkerState state={w.state} idle={w.draining ? "draining" : ""} />
       </Table.Td>
-      <Table.Td>
+      <Table.Td style={{ whiteSpace: "nowrap" }}>
         {count(w.running)} of {count(w.slots)}
       </Table.Td>
       <Table.Td miw={140} maw={220}>

@@ -138,7 +138,7 @@ function Change({ group, rules }: { group: string; rules: Rules }) {
         description="On top of either; a device that recovers meanwhile is no news"
         min={0}
         max={1440}
-        w={200}
+        styles={{ wrapper: { width: 200 } }}
         {...form.getInputProps("grace_min")}
       />
       <Switch

@@ -7,7 +7,7 @@ import { type Stats, useMembers, useStats, type Window } from "../../api/queries
 import { Empty } from "../../ui/Empty";
 import Ended, { endColours } from "../../ui/Ended";
 import { Figure, still } from "../../ui/Figure";
-import { count, duration, rate, share } from "../../ui/format";
+import { count, duration, rate, seconds, share } from "../../ui/format";
 import { Problem } from "../../ui/Problem";
 import { Rows } from "../../ui/Rows";
 import { useNow } from "../../ui/TimeAgo";
@@ -146,7 +146,7 @@ function Charts({ group, stats, hours }: { group: string; stats: Stats; hours: n
             <Table.Td>{count(m.succeeded)}</Table.Td>
             <Table.Td>{count(m.failed)}</Table.Td>
             <Table.Td>{count(m.cancelled)}</Table.Td>
-            <Table.Td>{duration(m.run_s * 1000)}</Table.Td>
+            <Table.Td>{seconds(m.run_s)}</Table.Td>
           </Table.Tr>
         ))}
       </Rows>

@@ -4,7 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { logQuery } from "../../api/queries/tasks";
-import type { LogLine, Task } from "../../api/queries/taskTypes";
+import { ended, type LogLine, type Task } from "../../api/queries/taskTypes";
 import { dateTime, plural } from "../../ui/format";
 import { Problem } from "../../ui/Problem";
 import classes from "./LogView.module.css";
@@ -62,7 +62,9 @@ export function LogView({ task }: { task: Task }) {
               ? "No line has that in it."
               : task.dropped_at
                 ? "The log was deleted."
-                : "Nothing was written so far."}
+                : ended(task.status)
+                  ? "Nothing was written."
+                  : "Nothing was written so far."}
           </Text>
         )}
       </Stack>

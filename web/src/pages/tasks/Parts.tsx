@@ -84,6 +84,7 @@ const cellSize = (n: number) => (n <= 64 ? 36 : n <= 400 ? 22 : n <= 2000 ? 14 :
 function Grid({ parts }: { parts: Task[] }) {
   const { ref, width } = useElementSize();
   const canvas = useRef<HTMLCanvasElement>(null);
+  const drawn = useRef<Drawn>(undefined);
   const scheme = useComputedColorScheme("light");
   const [at, setAt] = useState(0);
   const [focused, setFocused] = useState(false);
@@ -95,7 +96,8 @@ function Grid({ parts }: { parts: Task[] }) {
   useEffect(() => {
     const c = canvas.current;
     if (!c || width === 0) return;
-    draw(c, parts, { columns, size, rows, colours: colours[scheme], marked: focused ? at : hover });
+    const look = { columns, size, rows, scheme, marked: focused ? at : hover };
+    drawn.current = draw(c, parts, look, drawn.current);
   }, [parts, columns, rows, size, scheme, width, at, focused, hover]);
   const indexAt = (e: React.MouseEvent) => {
     const box = e.currentTarget.getBoundingClientRect();
@@ -172,13 +174,22 @@ interface Drawing {
   columns: number;
   rows: number;
   size: number;
-  colours: Record<Status, string>;
+  scheme: "light" | "dark";
   marked: number | undefined;
 }
 
-function draw(canvas: HTMLCanvasElement, parts: Task[], d: Drawing) {
+/** What a canvas shows. */
+interface Drawn {
+  parts: Task[];
+  look: string; // of which size and colours, and how many parts
+}
+
+/** Draws the parts that are not as they were drawn before; all of them where the grid is another one. */
+function draw(canvas: HTMLCanvasElement, parts: Task[], d: Drawing, before: Drawn | undefined): Drawn {
   const scale = window.devicePixelRatio || 1;
   const [w, h] = [d.columns * d.size, d.rows * d.size];
+  const now = { parts, look: JSON.stringify([d, scale, parts.length]) };
+  const old = before?.look === now.look ? before.parts : undefined;
   if (canvas.width !== Math.round(w * scale) || canvas.height !== Math.round(h * scale)) {
     canvas.width = Math.round(w * scale);
     canvas.height = Math.round(h * scale);
@@ -186,14 +197,16 @@ function draw(canvas: HTMLCanvasElement, parts: Task[], d: Drawing) {
     canvas.style.height = `${h}px`;
   }
   const g = canvas.getContext("2d");
-  if (!g) return;
+  if (!g) return now;
   g.setTransform(scale, 0, 0, scale, 0, 0);
-  g.clearRect(0, 0, w, h);
+  if (!old) g.clearRect(0, 0, w, h);
   const side = d.size - (d.size > 12 ? 3 : 1);
   for (let i = 0; i < parts.length; i++) {
     const t = parts[i];
+    if (old && old[i] === t) continue;
     const [x, y] = [(i % d.columns) * d.size, Math.floor(i / d.columns) * d.size];
-    g.fillStyle = d.colours[t?.status ?? "queued"];
+    if (old) g.clearRect(x, y, d.size, d.size);
+    g.fillStyle = colours[d.scheme][t?.status ?? "queued"];
     const percent = t?.status === "running" ? t.progress?.percent : undefined;
     if (percent === undefined) g.fillRect(x, y, side, side);
     else {
@@ -206,6 +219,7 @@ function draw(canvas: HTMLCanvasElement, parts: Task[], d: Drawing) {
     if (t?.status === "failed" && side > 5) cross(g, x, y, side);
     if (i === d.marked) mark(g, x, y, side);
   }
+  return now;
 }
 
 /** Failed parts are known by more than their colour. */

@@ -13,7 +13,7 @@ import {
 import { Lost } from "../../app/RouteError";
 import { ConfirmButton } from "../../ui/ConfirmButton";
 import { Empty } from "../../ui/Empty";
-import { count, duration } from "../../ui/format";
+import { count, seconds } from "../../ui/format";
 import { Listing } from "../../ui/Listing";
 import { Page } from "../../ui/Page";
 import { Problem } from "../../ui/Problem";
@@ -90,7 +90,7 @@ function History({ id }: { id: string }) {
             <Table.Td>{count(d.tasks)}</Table.Td>
             <Table.Td>{count(d.succeeded)}</Table.Td>
             <Table.Td>{count(d.failed)}</Table.Td>
-            <Table.Td>{duration(d.run_s * 1000)}</Table.Td>
+            <Table.Td>{seconds(d.run_s)}</Table.Td>
           </Table.Tr>
         )}
       />
