@@ -110,7 +110,7 @@ func (a *API) serveLive(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	c := caller(r.Context())
-	ws, err := liveUpgrader.Upgrade(w, r, nil)
+	ws, err := liveUpgrader.Upgrade(live.Cork(w), r, nil)
 	if err != nil {
 		return nil // Upgrade has answered
 	}

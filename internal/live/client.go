@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,6 +36,7 @@ type client struct {
 	ws      *websocket.Conn
 	who     Watcher
 	box     *outbox
+	taken   [][]byte                // write's, to be used again
 	end     context.CancelCauseFunc // first cause wins; a closing is told to the client
 	recheck chan struct{}           // has a token while rights are to be looked at again
 	// rights is held from asking May to acting on the answer, so that a check
@@ -243,12 +245,27 @@ func (c *client) checkToken(ctx context.Context) (sure bool) {
 	return err == nil
 }
 
+// flush sends what waits, in as few writes as it fits into.
 func (c *client) flush() error {
-	for _, f := range c.box.take() {
+	c.taken = c.box.take(c.taken[:0])
+	messages := c.taken
+	defer clear(messages)
+	if cap(messages) > keptRoom {
+		c.taken = nil
+	}
+	if conn, ok := c.ws.NetConn().(*corked); ok && len(messages) > 1 {
+		conn.cork()
+		return cmp.Or(c.send(messages), conn.uncork())
+	}
+	return c.send(messages)
+}
+
+func (c *client) send(messages [][]byte) error {
+	for _, m := range messages {
 		if err := c.ws.SetWriteDeadline(time.Now().Add(c.hub.timing.Write)); err != nil {
 			return err
 		}
-		if err := c.ws.WritePreparedMessage(f); err != nil {
+		if err := c.ws.WriteMessage(websocket.TextMessage, m); err != nil {
 			return err
 		}
 	}

@@ -2,8 +2,6 @@ package live
 
 import (
 	"encoding/json"
-
-	"github.com/gorilla/websocket"
 )
 
 // Type names a message of the live protocol (docs/http-api.md, Live).
@@ -43,20 +41,13 @@ type Event struct {
 	Data   json.RawMessage `json:"data"`
 }
 
-// frame returns the event as the wire carries it to everyone who watches t.
-func (e Event) frame(t Topic) *websocket.PreparedMessage {
+// message returns the event as the wire carries it to everyone who watches t.
+func (e Event) message(t Topic) []byte {
 	name, kind := t.String(), string(e.Type)
 	b := make([]byte, 0, len(e.Data)+len(name)+2*len(kind)+32)
 	b = append(b, `{"type":"`+kind+`","topic":"`+name+`","`+kind+`":`...)
 	b = append(b, e.Data...)
-	b = append(b, '}')
-	return prepare(b)
-}
-
-// prepare frames a text message once for all who get it.
-func prepare(b []byte) *websocket.PreparedMessage {
-	f, _ := websocket.NewPreparedMessage(websocket.TextMessage, b) // fails for other types only
-	return f
+	return append(b, '}')
 }
 
 // request is what a client sends.
@@ -73,7 +64,7 @@ type reply struct {
 	Message string `json:"message,omitempty"`
 }
 
-func (r reply) frame() *websocket.PreparedMessage {
+func (r reply) message() []byte {
 	b, _ := json.Marshal(r) // four strings always encode
-	return prepare(b)
+	return b
 }

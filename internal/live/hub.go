@@ -44,7 +44,7 @@ type Timing struct {
 
 // DefaultTiming is what a server runs with.
 var DefaultTiming = Timing{
-	Interval: 50 * time.Millisecond, Write: 10 * time.Second,
+	Interval: 100 * time.Millisecond, Write: 10 * time.Second,
 	Ping: 25 * time.Second, Silence: 60 * time.Second, Goodbye: time.Second,
 	Rights: 30 * time.Second,
 }
@@ -189,9 +189,9 @@ func (h *Hub) deliver(e Event) {
 		if e.Type == TypeTask && t.Kind == Group {
 			h.noteChanged(t)
 		}
-		f := e.frame(t)
+		m := e.message(t)
 		for _, c := range watchers {
-			c.box.push(t, slot{e.Type, e.Key}, f)
+			c.box.push(t, slot{e.Type, e.Key}, m)
 		}
 	}
 }

@@ -1,13 +1,16 @@
 package live
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +33,8 @@ type site struct {
 	hub *Hub
 	url string
 
+	writes atomic.Int64 // to all connections
+
 	mu      sync.Mutex
 	refused map[Topic]error
 	dead    error // what Alive says
@@ -43,7 +48,7 @@ func newSite(t *testing.T, timing Timing, relay *Relay) *site {
 	}
 	up := websocket.Upgrader{Subprotocols: []string{Subprotocol}}
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ws, err := up.Upgrade(w, r, nil)
+		ws, err := up.Upgrade(Cork(counted{w, &s.writes}), r, nil)
 		if err != nil {
 			t.Errorf("upgrade: %v", err)
 			return
@@ -65,6 +70,27 @@ func newSite(t *testing.T, timing Timing, relay *Relay) *site {
 		srv.Close()
 	})
 	return s
+}
+
+// counted is a ResponseWriter whose connection counts its writes.
+type counted struct {
+	http.ResponseWriter
+	writes *atomic.Int64
+}
+
+func (c counted) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(c.ResponseWriter).Hijack()
+	return countedConn{conn, c.writes}, rw, err
+}
+
+type countedConn struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c countedConn) Write(b []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(b)
 }
 
 func (s *site) may(_ context.Context, t Topic) error {

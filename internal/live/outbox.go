@@ -1,11 +1,6 @@
 package live
 
-import (
-	"container/list"
-	"sync"
-
-	"github.com/gorilla/websocket"
-)
+import "sync"
 
 // outbox holds what waits to be written to one client. It never grows beyond
 // its bounds: a newer event takes the place of an older one of the same thing,
@@ -18,14 +13,15 @@ type outbox struct {
 	mu      sync.Mutex // guards what follows
 	topics  map[Topic]*backlog
 	events  int // waiting, over all topics
-	replies []*websocket.PreparedMessage
+	replies [][]byte
 }
 
 // backlog is what waits of one topic, oldest first.
 type backlog struct {
-	entries list.List // of entry
-	bySlot  map[slot]*list.Element
-	missed  bool // events were dropped: resync comes before the next one
+	entries []entry      // with gaps: superseded ones have no message
+	waiting int          // entries without the gaps
+	bySlot  map[slot]int // places in entries
+	missed  bool         // events were dropped: resync comes before the next one
 }
 
 // slot is where at most one event waits.
@@ -35,9 +31,14 @@ type slot struct {
 }
 
 type entry struct {
-	slot  slot
-	frame *websocket.PreparedMessage
+	slot    slot
+	message []byte
 }
+
+const (
+	keptRoom = 64 // entries for which room is kept when they are taken
+	mostGaps = 64 // more than what waits
+)
 
 func newOutbox(maxEvents, maxReplies int) *outbox {
 	return &outbox{
@@ -52,7 +53,7 @@ func (o *outbox) open(t Topic) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.topics[t] == nil {
-		o.topics[t] = &backlog{bySlot: make(map[slot]*list.Element)}
+		o.topics[t] = &backlog{bySlot: make(map[slot]int)}
 	}
 	return o.answer(reply{Type: TypeSubscribed, Topic: t.String()})
 }
@@ -72,7 +73,7 @@ func (o *outbox) close(t Topic) bool {
 	if b == nil {
 		return false
 	}
-	o.events -= b.entries.Len()
+	o.events -= b.waiting
 	delete(o.topics, t)
 	return true
 }
@@ -95,7 +96,7 @@ func (o *outbox) len() int {
 }
 
 // push adds an event of a topic. It never blocks.
-func (o *outbox) push(t Topic, s slot, f *websocket.PreparedMessage) {
+func (o *outbox) push(t Topic, s slot, message []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	b := o.topics[t]
@@ -109,12 +110,32 @@ func (o *outbox) push(t Topic, s slot, f *websocket.PreparedMessage) {
 	if b.missed {
 		return
 	}
-	el := b.entries.PushBack(entry{s, f})
-	if s.key != "" {
-		b.bySlot[s] = el
-	}
+	b.add(entry{s, message})
 	o.events++
 	o.signal()
+}
+
+func (b *backlog) add(e entry) {
+	if len(b.entries) > 2*b.waiting+mostGaps {
+		b.compact()
+	}
+	if e.slot.key != "" {
+		b.bySlot[e.slot] = len(b.entries)
+	}
+	b.entries = append(b.entries, e)
+	b.waiting++
+}
+
+// compact closes the gaps.
+func (b *backlog) compact() {
+	old := b.entries
+	b.entries, b.waiting = old[:0], 0
+	for _, e := range old {
+		if e.message != nil {
+			b.add(e)
+		}
+	}
+	clear(old[len(b.entries):])
 }
 
 // supersede removes the waiting events that a new one makes old: a newer task
@@ -124,12 +145,13 @@ func (b *backlog) supersede(s slot) (removed int) {
 		return 0
 	}
 	for _, old := range [...]slot{s, {TypeProgress, s.key}} {
-		if el := b.bySlot[old]; el != nil && (old == s || s.kind == TypeTask) {
-			b.entries.Remove(el)
+		if i, ok := b.bySlot[old]; ok && (old == s || s.kind == TypeTask) {
+			b.entries[i].message = nil
 			delete(b.bySlot, old)
 			removed++
 		}
 	}
+	b.waiting -= removed
 	return removed
 }
 
@@ -137,7 +159,7 @@ func (b *backlog) supersede(s slot) (removed int) {
 func (o *outbox) dropBusiest() {
 	var busiest *backlog
 	for _, b := range o.topics {
-		if busiest == nil || b.entries.Len() > busiest.entries.Len() {
+		if busiest == nil || b.waiting > busiest.waiting {
 			busiest = b
 		}
 	}
@@ -146,11 +168,19 @@ func (o *outbox) dropBusiest() {
 
 // miss drops what waits and asks for a resync; it returns how many it dropped.
 func (b *backlog) miss() (dropped int) {
-	dropped = b.entries.Len()
-	b.entries.Init()
-	clear(b.bySlot)
+	dropped = b.waiting
+	b.empty()
 	b.missed = true
 	return dropped
+}
+
+func (b *backlog) empty() {
+	clear(b.entries)
+	if b.entries = b.entries[:0]; cap(b.entries) > keptRoom {
+		b.entries = nil
+	}
+	b.waiting = 0
+	clear(b.bySlot)
 }
 
 // missAll asks for a resync of every topic.
@@ -176,30 +206,31 @@ func (o *outbox) answer(r reply) bool {
 	if len(o.replies) >= o.maxReplies {
 		return false
 	}
-	o.replies = append(o.replies, r.frame())
+	o.replies = append(o.replies, r.message())
 	o.signal()
 	return true
 }
 
-// take empties the outbox: replies, then by topic its resync and events.
-func (o *outbox) take() []*websocket.PreparedMessage {
+// take empties the outbox into to: replies, then by topic its resync and events.
+func (o *outbox) take(to [][]byte) [][]byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	out := o.replies
+	to = append(to, o.replies...)
 	o.replies = nil
 	for t, b := range o.topics {
 		if b.missed {
 			b.missed = false
-			out = append(out, reply{Type: TypeResync, Topic: t.String()}.frame())
+			to = append(to, reply{Type: TypeResync, Topic: t.String()}.message())
 		}
-		for el := b.entries.Front(); el != nil; el = el.Next() {
-			out = append(out, el.Value.(entry).frame)
+		for _, e := range b.entries {
+			if e.message != nil {
+				to = append(to, e.message)
+			}
 		}
-		b.entries.Init()
-		clear(b.bySlot)
+		b.empty()
 	}
 	o.events = 0
-	return out
+	return to
 }
 
 func (o *outbox) signal() {

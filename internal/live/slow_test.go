@@ -101,6 +101,30 @@ func TestIdleReaderGetsEventsAtOnceAndABusyOneTheNewest(t *testing.T) {
 	}
 }
 
+// TestFlushIsOneWrite: many events of a moment are few system calls, and all arrive in
+// order.
+func TestFlushIsOneWrite(t *testing.T) {
+	timing := DefaultTiming
+	timing.Interval = 300 * time.Millisecond
+	s := newSite(t, timing, nil)
+	group := newID()
+	p := s.open("user=u")
+	p.subscribe("group:" + group)
+	before := s.writes.Load()
+	const changes = 100
+	for i := range changes {
+		s.hub.TaskChanged(tasks.Task{ID: newID(), Group: group, Title: fmt.Sprint(i)})
+	}
+	for i := range changes {
+		if m := p.next(); m.Task == nil || m.Task.Title != fmt.Sprint(i) {
+			t.Fatalf("event %d is %+v", i, m)
+		}
+	}
+	if n := s.writes.Load() - before; n > changes/5 {
+		t.Errorf("%d events took %d writes", changes, n)
+	}
+}
+
 func TestUnwatchedEventsCostNoAllocation(t *testing.T) {
 	h := NewHub(DefaultTiming, nil)
 	task := tasks.Task{ID: newID(), Group: newID(), Parent: newID()}
