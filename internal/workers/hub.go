@@ -44,6 +44,7 @@ const (
 
 	// DefaultPerToken is how many connections one token may have at a time.
 	DefaultPerToken = 1024
+	beats           = 25 // of all connections together, for each ping
 	// A session may send so many messages, above which it is closed with 4429.
 	messagesPerSecond = 2000
 	messagesBurst     = 5000
@@ -193,6 +194,13 @@ func (h *Hub) Stop(ctx context.Context) error {
 	h.end()
 	<-done // sockets end within WriteWait and CloseWait
 	return ctx.Err()
+}
+
+// beat returns the last common time of pings. All connections are pinged on a few beats:
+// thousands of idle workers wake the server a few times for each ping, not each for
+// itself.
+func (h *Hub) beat(now time.Time) time.Time {
+	return h.began.Add(now.Sub(h.began).Truncate(h.o.Ping / beats))
 }
 
 // leaveIfIdle closes a session of a stopping server once it holds no slot.

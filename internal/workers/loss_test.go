@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,6 +78,43 @@ func TestPings(t *testing.T) {
 		}
 		if silent := time.Since(start); silent != 7*time.Second || sock.closed() != 4508 {
 			t.Errorf("closed after %v with %d", silent, sock.closed())
+		}
+	})
+}
+
+// TestPingsGoOutTogether: whenever a worker connected, its pings have a beat in common
+// with others', and none comes later than it should.
+func TestPingsGoOutTogether(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		var mu sync.Mutex
+		at := map[time.Duration]int{}
+		start := time.Now()
+		for i := range 3 {
+			sock := newPipe(0)
+			w.wg.Go(func() { w.hub.Serve(context.Background(), sock, alice) })
+			if err := sock.write(protocol.Encode(hello())); err != nil {
+				t.Fatal(err)
+			}
+			w.wg.Go(func() {
+				for {
+					frame, err := sock.read()
+					if err != nil {
+						return
+					}
+					if string(frame) == `{"type":"ping"}` {
+						mu.Lock()
+						at[time.Since(start)]++
+						mu.Unlock()
+					}
+				}
+			})
+			<-time.After(time.Duration(i+1) * 20 * time.Millisecond)
+		}
+		<-time.After(6 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if len(at) != 2 || at[2500*time.Millisecond] != 3 || at[5*time.Second] != 3 {
+			t.Errorf("pings at %v", at)
 		}
 	})
 }

@@ -130,8 +130,8 @@ func (p *peer) start() {
 	go p.write()
 	p.mu.Lock()
 	if !p.ended {
-		p.pinged = time.Now()
-		p.timer = time.AfterFunc(p.hub.o.Ping, p.tick)
+		p.pinged = p.hub.beat(time.Now())
+		p.timer = time.AfterFunc(time.Until(p.pinged.Add(p.hub.o.Ping)), p.tick)
 	}
 	s := p.session
 	p.mu.Unlock()
@@ -174,7 +174,7 @@ func (p *peer) tick() {
 	p.mu.Lock()
 	ping := !now.Before(p.pinged.Add(o.Ping))
 	if ping {
-		p.pinged = now
+		p.pinged = p.hub.beat(now)
 	}
 	next := min(p.pinged.Add(o.Ping).Sub(now), silent.Sub(now))
 	if !expires.IsZero() {
