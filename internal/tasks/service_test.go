@@ -354,6 +354,41 @@ func TestSubmitOfWhichTheStoreTakesAPart(t *testing.T) {
 	}
 }
 
+// leftStore's callers leave while it writes.
+type leftStore struct {
+	tasks.Store
+	leave context.CancelFunc
+}
+
+func (s leftStore) Insert(ctx context.Context, ts ...tasks.New) ([]tasks.Inserted, error) {
+	s.leave()
+	return s.Store.Insert(ctx, ts...)
+}
+
+// A caller that leaves while its tasks are written does not stop them from being
+// queued, nor others from hearing of them.
+func TestSubmitWhoseCallerLeaves(t *testing.T) {
+	f := newFixture(t)
+	ctx, leave := context.WithCancel(t.Context())
+	d := f.Deps
+	d.Store = leftStore{f.store, leave}
+	out := tasks.NewService(d).Submit(ctx, tasks.Submitter{User: "user", Group: "group"}, []tasks.Spec{{Kind: "k"}})
+	if out[0].Err != nil {
+		t.Fatal(out[0].Err)
+	}
+	if ts := f.queue.take(); len(ts) != 1 || ts[0].Task != out[0].Task.ID {
+		t.Errorf("pushed %+v", ts)
+	}
+	select {
+	case told := <-f.events.changed:
+		if told.ID != out[0].Task.ID {
+			t.Errorf("told of %s", told.ID)
+		}
+	default:
+		t.Error("nobody was told")
+	}
+}
+
 // slowStore answers Get only once a time has come.
 type slowStore struct {
 	tasks.Store

@@ -66,6 +66,7 @@ func (s *Service) submitPortion(ctx context.Context, by Submitter, specs []Spec)
 	if len(news) == 0 {
 		return out
 	}
+	ctx = context.WithoutCancel(ctx) // a caller that leaves now leaves tasks behind; they start as others do
 	inserted, err := s.Store.Insert(ctx, news...)
 	if err != nil {
 		var f *fault.Error
@@ -91,7 +92,6 @@ func (s *Service) submitPortion(ctx context.Context, by Submitter, specs []Spec)
 // recall cancels what was submitted while its group was being deleted: the
 // deletion may have looked for tasks before these were there.
 func (s *Service) recall(ctx context.Context, group string, out []Outcome) {
-	ctx = context.WithoutCancel(ctx) // a caller that leaves does not leave them running
 	gone := s.GroupExists(ctx, group)
 	if fault.KindOf(gone) != fault.NotFound {
 		return
