@@ -250,7 +250,8 @@ func TestCollectorIsAway(t *testing.T) {
 			for range n {
 				request(t, tr, "", func(context.Context) {})
 			}
-			if took := time.Since(began); took > 2*time.Second {
+			// Whoever waited would do so for each batch of 512, 10 s where nobody answers.
+			if took := time.Since(began); took > 10*time.Second {
 				t.Errorf("%d spans took %s", n, took)
 			}
 			if _, dropped := tr.Spans(); dropped < n-4096-512 {

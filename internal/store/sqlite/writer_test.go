@@ -115,6 +115,25 @@ func waiting(t *testing.T, db *DB, n int) {
 	}
 }
 
+// inOrder lets operations come one after the other while the writer is held, and
+// returns when all have run.
+func inOrder(t *testing.T, db *DB, ops []*op) {
+	t.Helper()
+	release := hold(t, db)
+	defer release()
+	var callers sync.WaitGroup
+	for i, o := range ops {
+		callers.Go(func() {
+			if err := db.writer.do(context.Background(), o); err != nil {
+				t.Error(err)
+			}
+		})
+		waiting(t, db, i+1)
+	}
+	release()
+	callers.Wait()
+}
+
 // TestBulkWorkTakesTurns: what runs waits for one operation of bulk work, or half as
 // many rows as it is itself, and shares the transaction; events have their own, in
 // turns with the others.
@@ -134,11 +153,9 @@ func TestBulkWorkTakesTurns(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := openTest(t)
-			release := hold(t, db)
-			defer release()
 			var mu sync.Mutex
 			var order []string
-			var callers sync.WaitGroup
+			ops := make([]*op, len(c.come))
 			for i, kind := range c.come {
 				o := &op{undo: bySQLite, rows: map[string]int{inserts: bulkMinRows, claim: 1}[kind], run: func(*writeTx) error {
 					mu.Lock()
@@ -149,15 +166,9 @@ func TestBulkWorkTakesTurns(t *testing.T) {
 				if kind == events {
 					o = &op{intake: &intake{}, rows: 1}
 				}
-				callers.Go(func() {
-					if err := db.writer.do(context.Background(), o); err != nil {
-						t.Error(err)
-					}
-				})
-				waiting(t, db, i+1)
+				ops[i] = o
 			}
-			release()
-			callers.Wait()
+			inOrder(t, db, ops)
 			if !slices.Equal(order, c.order) {
 				t.Errorf("order %v, want %v", order, c.order)
 			}
@@ -171,8 +182,6 @@ func TestBulkWorkTakesTurns(t *testing.T) {
 // TestEventsTakeTurns: a claim waits for one transaction of events, not for all.
 func TestEventsTakeTurns(t *testing.T) {
 	db := openTest(t)
-	release := hold(t, db)
-	defer release()
 	left := 0
 	portion := func(first int64) *intake {
 		events := make([]devsync.Event, ingestPortion)
@@ -186,17 +195,7 @@ func TestEventsTakeTurns(t *testing.T) {
 		{intake: portion(ingestPortion), rows: ingestPortion / ingestRow},
 		{undo: bySQLite, rows: 1, run: func(*writeTx) error { left = db.writer.waiting(bulk); return nil }},
 	}
-	var callers sync.WaitGroup
-	for i, o := range ops {
-		callers.Go(func() {
-			if err := db.writer.do(context.Background(), o); err != nil {
-				t.Error(err)
-			}
-		})
-		waiting(t, db, i+1)
-	}
-	release()
-	callers.Wait()
+	inOrder(t, db, ops)
 	if left != 1 {
 		t.Errorf("%d operations of events waited when the claim had its turn, want 1", left)
 	}
