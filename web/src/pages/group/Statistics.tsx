@@ -166,7 +166,14 @@ function Times({ stats, points }: { stats: Stats; points: ReturnType<typeof over
     Waiting: stats.wait_ms[p],
     Running: stats.run_ms[p],
   }));
-  const same = { h: 180, dataKey: "at", withLegend: true, valueFormatter: duration, series: timeSeries };
+  const same = {
+    h: 180,
+    dataKey: "at",
+    withLegend: true,
+    valueFormatter: duration,
+    series: timeSeries,
+    yAxisProps: { allowDecimals: false }, // of milliseconds
+  };
   return (
     <Figure
       title="Waiting and running time"
