@@ -92,7 +92,7 @@ def test_a_busy_cpu_does_not_stop_heartbeats(tmp_path: object, server: Server) -
 def test_a_killed_worker_loses_its_task_to_another(server: Server) -> None:
     first = server.python_worker("--name", "first", "--slots", "1")
     task_id = server.submit("sleep", {"ms": 4000})
-    server.running(task_id)
+    server.working(task_id)
     first.kill()
     server.python_worker("--name", "second", "--slots", "1")
     task = server.wait(task_id)
