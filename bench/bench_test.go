@@ -71,13 +71,13 @@ func TestGoals(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	rep := report{
-		At: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), Machine: machine{Commit: "abc1234", Cores: 2, CPU: "test"},
+		At: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC), Machine: machine{Commit: "abc1234", Cores: 2, CPU: "test", Stolen: coreTime{1300, 30}.stolenSince(coreTime{300, 5})},
 		Rows:     []row{newRow("P5", "dispatch", "ms", 0.9, 0.4, 0.5).atMost(1).note("%d a round", 500).note("quiet")},
 		Failures: []string{"P9: no\nfolder"},
 	}
 	const line = "| P5 | dispatch | ≤ 1 ms | 0.50 [0.40–0.90] ms | yes | 500 a round; quiet |\n"
 	md := string(rep.markdown())
-	for _, want := range []string{line, "commit abc1234", "Failed: P9: no folder\n"} {
+	for _, want := range []string{line, "commit abc1234", "2.5 % of the cores' time stolen", "Failed: P9: no folder\n"} {
 		if !strings.Contains(md, want) {
 			t.Errorf("the page lacks %q:\n%s", want, md)
 		}
@@ -173,12 +173,17 @@ Duration: 6s, Total samples = 100ms (1.67%)
      100ms   runtime.somethingElse
 -----------+-------------------------------------------------------
 `)
-	got, err := shares(traces, ingestStages)
+	got, err := shares(traces, ingestStages, 0)
 	want := "of the server's CPU: other 50 %, the store's writer 30 %, decode and validate 15 %, route, id, log, metrics 5 %"
 	if err != nil || got != want {
 		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
-	if _, err := shares([]byte("Duration: 6s, Total samples = 0\n"), ingestStages); err == nil {
+	got, err = shares(traces, taskStages, 200*time.Microsecond)
+	want = "the server's CPU in a round with a profile, per task: other 140 µs, commit and counters 60 µs"
+	if err != nil || got != want {
+		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+	if _, err := shares([]byte("Duration: 6s, Total samples = 0\n"), ingestStages, 0); err == nil {
 		t.Error("an empty profile has no shares")
 	}
 }
@@ -285,7 +290,7 @@ func TestPost(t *testing.T) {
 
 func TestWatchRows(t *testing.T) {
 	one := func(steps float64) []watchResult { return []watchResult{{steps: steps, p50: 1, p99: 2}} }
-	rows := watchRows([]string{"a", "b", "c"}, [3][]watchResult{one(5000), one(4800), one(4000)})
+	rows := watchRows([]string{"a", "b", "c"}, [3][]watchResult{one(5000), one(4800), one(4000)}, "HTTP 3 µs")
 	if len(rows) != 11 || rows[9].Median != 0.96 || rows[9].Met != "yes" || rows[10].Median != 0.8 || rows[10].Met != "no" {
 		t.Errorf("rows are %+v", rows)
 	}

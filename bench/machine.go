@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -19,11 +20,35 @@ type machine struct {
 	Redis  string `json:"redis"`
 	Commit string `json:"commit"`
 	Load   string `json:"load"` // averages of 1, 5, 15 min before the run: the neighbours
+	// Stolen is what part of the cores' time their host gave to other machines during
+	// the run, in %.
+	Stolen float64 `json:"stolen"`
 }
 
 func (m machine) String() string {
-	return fmt.Sprintf("%d cores (%s), %s memory, %s, %s, Redis %s, load average before %s",
-		m.Cores, m.CPU, m.Memory, m.OS, m.Go, m.Redis, m.Load)
+	return fmt.Sprintf("%d cores (%s), %s memory, %s, %s, Redis %s, load average before %s, %.1f %% of the cores' time stolen by other machines",
+		m.Cores, m.CPU, m.Memory, m.OS, m.Go, m.Redis, m.Load, m.Stolen)
+}
+
+// coreTime is the time of all cores since the system's start.
+type coreTime struct{ all, stolen float64 }
+
+// coreTimes returns nothing where the system does not say.
+func coreTimes() (t coreTime) {
+	f := strings.Fields(readLine("/proc/stat")) // cpu user nice system idle iowait irq softirq steal …
+	for i := 1; i < min(len(f), 9); i++ {
+		v, _ := strconv.ParseFloat(f[i], 64)
+		t.all += v
+		if i == 8 {
+			t.stolen = v
+		}
+	}
+	return t
+}
+
+// stolenSince is a machine's Stolen.
+func (t coreTime) stolenSince(before coreTime) float64 {
+	return 100 * (t.stolen - before.stolen) / max(1, t.all-before.all)
 }
 
 // describe leaves empty what it cannot find out.

@@ -5,7 +5,7 @@
 //	go run ./bench -only P5,P9        some
 //	go run ./bench -only growth       the growth curves
 //	go run ./bench -short             smaller and fewer rounds, to see that it works
-//	go run ./bench -profile prof      with CPU profiles of the server in P1 to P4 and P9
+//	go run ./bench -profile prof      with CPU profiles of the server in P1 to P4, P7, P9 and P10
 package main
 
 import (
@@ -57,7 +57,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&only, "only", "", "comma-separated `ids` of figures, such as P5,P9; growth or soak (default all but these two)")
 	f.IntVar(&o.rounds, "rounds", 0, "rounds of each figure (default 5, with -short 2)")
 	f.BoolVar(&o.short, "short", false, "smaller rounds: shows that it works, not how fast it is")
-	f.StringVar(&o.profile, "profile", "", "`folder` for CPU profiles of the server during P1 to P4 and P9")
+	f.StringVar(&o.profile, "profile", "", "`folder` for CPU profiles of the server during P1 to P4, P7, P9 and P10")
 	f.StringVar(&o.out, "out", "bench/results", "`folder` for latest.md and latest.json")
 	f.StringVar(&o.doc, "doc", "", "Markdown `page` whose table, between two marks, is replaced by this run's")
 	f.DurationVar(&o.soak, "soak", time.Hour, "how `long` -only soak loads the server (with -short 30 s)")
@@ -139,7 +139,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if b.server, err = b.build(ctx, "server"); err != nil {
 		return err
 	}
+	before := coreTimes()
 	failed := b.measureAll(ctx, &rep)
+	rep.Machine.Stolen = coreTimes().stolenSince(before)
 	rep.text(stdout)
 	return errors.Join(failed, rep.save(opts.out, opts.doc))
 }

@@ -21,10 +21,13 @@ const (
 	watchUsers    = 10 // each watches every group on a connection of its own
 	watchBatch    = 20 // tasks of a request
 	watchEvents   = 5000
-	stepsOfTask   = 3 // submitted, assigned, succeeded
-	deafEach      = 10
-	watchWarmUp   = 3 * time.Second
-	watchRound    = 10 * time.Second
+	// As many people submit at once: fewer would send less where answers take longer,
+	// and the rate would be a measure of that.
+	watchSubmitters = 32
+	stepsOfTask     = 3 // submitted, assigned, succeeded
+	deafEach        = 10
+	watchWarmUp     = 3 * time.Second
+	watchRound      = 10 * time.Second
 )
 
 // watchers is P10: tasks at a fixed rate, spread over the groups, with nobody
@@ -51,10 +54,19 @@ func (b *bench) watchers(ctx context.Context) ([]row, error) {
 			results[k] = append(results[k], got)
 		}
 	}
-	return watchRows(scenes, results), nil
+	stages, err := b.stages(ctx, s.rig, "P10", taskStages, func() (time.Duration, error) {
+		got, err := s.scene(ctx, watchRound, watchedGroups*watchUsers, false)
+		return got.perTask(), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return watchRows(scenes, results, stages), nil
 }
 
-func watchRows(scenes []string, results [3][]watchResult) []row {
+// watchRows are a round's figures and what of them counts; stages is a note on all
+// watching.
+func watchRows(scenes []string, results [3][]watchResult, stages string) []row {
 	line := func(k int, what, unit string, of func(watchResult) float64) row {
 		values := make([]float64, len(results[k]))
 		for i, r := range results[k] {
@@ -72,6 +84,7 @@ func watchRows(scenes []string, results [3][]watchResult) []row {
 		rows = append(rows, steps.note("%s frames/s to watchers, the server uses %s %% of a core", number(frames.Median), number(core.Median)), p50, p99)
 		done = append(done, steps)
 	}
+	rows[3] = rows[3].note("%s", stages)
 	return append(rows,
 		against("P10", "steps/s with all watching / with nobody", done[1], done[0], 0.95),
 		against("P10", fmt.Sprintf("steps/s, one of %d not reading / nobody watching", deafEach), done[2], done[0], 0.95))
@@ -157,6 +170,11 @@ type watchResult struct {
 	steps, frames float64 // per second
 	p50, p99      float64 // ms from the start of a request to the assign of its tasks
 	core          float64 // % of one, that the server used
+}
+
+// perTask is the server's CPU for a task.
+func (r watchResult) perTask() time.Duration {
+	return time.Duration(r.core / 100 * stepsOfTask / r.steps * float64(time.Second))
 }
 
 // scene is a round with so many watchers, at most one for each person and group.

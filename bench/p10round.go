@@ -33,7 +33,7 @@ func (s *arena) round(ctx context.Context, length time.Duration) (watchResult, e
 	limited, cancel := context.WithDeadline(ctx, began.Add(length))
 	defer cancel()
 	todo := make(chan int)
-	for range submitters {
+	for range watchSubmitters {
 		all.Go(func() {
 			got, err := s.submitPaced(todo)
 			mu.Lock()
@@ -80,7 +80,9 @@ func (s *arena) round(ctx context.Context, length time.Duration) (watchResult, e
 	return res, err
 }
 
-// submitPaced sends a batch to each group of todo.
+const busyPause = 50 * time.Millisecond // before what was refused is sent again
+
+// submitPaced sends a batch to each group of todo, again where the server is behind.
 func (s *arena) submitPaced(todo <-chan int) (sent []submission, err error) {
 	c, err := s.dial()
 	if err != nil {
@@ -94,6 +96,10 @@ func (s *arena) submitPaced(todo <-chan int) (sent []submission, err error) {
 	for k := range todo {
 		began := time.Now()
 		a, err := c.do(requests[k])
+		for err == nil && a.status == http.StatusTooManyRequests { // the server does not keep up
+			time.Sleep(busyPause)
+			a, err = c.do(requests[k])
+		}
 		if err != nil {
 			return sent, err
 		}

@@ -41,8 +41,6 @@ func (b *bench) batchRounds(ctx context.Context, id string, n int, ours *own, pe
 			return nil, fmt.Errorf("warm-up: %w", err)
 		}
 	}
-	prof := b.profiler(ctx, ours.rig, id)
-	defer prof.finish()
 	for i := range b.rounds {
 		for k, p := range all {
 			got, err := b.batchRound(ctx, p, n)
@@ -62,7 +60,12 @@ func (b *bench) batchRounds(ctx context.Context, id string, n int, ours *own, pe
 	for k, p := range all {
 		rows[k] = newRow(id, "tasks done, 1,000 per request: "+p.name(), "/s", rates[k]...).note("%s", notes[k].text(n, b.rounds))
 	}
-	return rows, nil
+	stages, err := b.stages(ctx, ours.rig, id, taskStages, func() (time.Duration, error) {
+		got, err := b.batchRound(ctx, ours, n)
+		return got.used.server / time.Duration(n), err
+	})
+	rows[0] = rows[0].note("%s", stages)
+	return rows, err
 }
 
 func remarked(s string) string { return pick(s == "", "", "; "+s) }

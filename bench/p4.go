@@ -28,8 +28,6 @@ func (b *bench) singles(ctx context.Context) ([]row, error) {
 		}
 	}
 	length := pick(b.short, 2*time.Second, 10*time.Second)
-	prof := b.profiler(ctx, ours.rig, "P4")
-	defer prof.finish()
 	sums := make([]singleSum, len(all))
 	for i := range b.rounds {
 		for k, p := range all {
@@ -43,7 +41,15 @@ func (b *bench) singles(ctx context.Context) ([]row, error) {
 			sums[k].add(got)
 		}
 	}
+	stages, err := b.stages(ctx, ours.rig, "P4", taskStages, func() (time.Duration, error) {
+		got, err := b.singleRound(ctx, ours, length)
+		return got.used.server / time.Duration(max(1, got.tasks)), err
+	})
+	if err != nil {
+		return nil, err
+	}
 	us, them := sums[0].rows(ours.name()), sums[1].rows(peer.name())
+	us[1] = us[1].note("%s", stages)
 	us[2] = us[2].atLeast(0.9)
 	return append(append(us, them...), against("P4", "Firmlight / BullMQ pipeline, done", us[1], them[1], 1)), nil
 }

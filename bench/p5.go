@@ -10,7 +10,8 @@ import (
 // idlePause lies between two submissions, so that each meets an idle server.
 const idlePause = 3 * time.Millisecond
 
-// idle is P5: one task at a time on an idle server with one idle worker.
+// idle is P5: one task at a time on an idle server with one idle worker, and what its
+// parts take by themselves.
 func (b *bench) idle(ctx context.Context) ([]row, error) {
 	var rows []row
 	for _, on := range []backend{inProcess, realRedis} {
@@ -20,7 +21,8 @@ func (b *bench) idle(ctx context.Context) ([]row, error) {
 			return rows, fmt.Errorf("%s: %w", on, err)
 		}
 	}
-	return rows, nil
+	limits, err := b.limits(ctx)
+	return append(rows, limits...), err
 }
 
 func (b *bench) idleOn(ctx context.Context, on backend) ([]row, error) {

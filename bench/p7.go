@@ -19,12 +19,35 @@ const (
 	warmUpSockets = 100
 )
 
-// idleWorkers is P7: what workers cost that are connected and have nothing to do.
+// idleWorkers is P7: what workers cost that are connected and have nothing to do, and
+// what they would cost with fewer pings.
 func (b *bench) idleWorkers(ctx context.Context) ([]row, error) {
 	n := pick(b.short, 500, 10_000)
-	r, err := b.start(ctx, inProcess)
+	what := fmt.Sprintf("%s idle workers: ", number(float64(n)))
+	usual, err := b.idleFleet(ctx, n)
 	if err != nil {
 		return nil, err
+	}
+	seldom, err := b.idleFleet(ctx, n, "FIRMLIGHT_WORKER_PING=10s", "FIRMLIGHT_WORKER_TIMEOUT=21s")
+	return []row{
+		newRow("P7", what+"resident memory of the server, each", "KiB", usual.memory...).atMost(25).note("%s", usual.remark),
+		newRow("P7", what+"CPU of the server", "% of a core", usual.cpu...).atMost(5),
+		newRow("P7", what+"CPU with --worker-ping 10s --worker-timeout 21s", "% of a core", seldom.cpu...),
+	}, err
+}
+
+// idleCost is what a server uses for idle workers, by round.
+type idleCost struct {
+	memory []float64 // KiB of each
+	cpu    []float64 // % of a core
+	remark string
+}
+
+// idleFleet connects n workers to a server with the settings of env.
+func (b *bench) idleFleet(ctx context.Context, n int, env ...string) (cost idleCost, err error) {
+	r, err := b.start(ctx, inProcess, env...)
+	if err != nil {
+		return cost, err
 	}
 	defer r.stop()
 	t := &tally{}
@@ -33,48 +56,49 @@ func (b *bench) idleWorkers(ctx context.Context) ([]row, error) {
 	defer s.close()
 	// The first sockets bring what a server that has workers needs once.
 	if err := s.grow(ctx, warmUpSockets); err != nil {
-		return nil, err
+		return cost, err
 	}
 	if !pause(ctx, idleSettling) {
-		return nil, ctx.Err()
+		return cost, ctx.Err()
 	}
 	before, _, err := kit.Memory(r.PID())
 	if err != nil {
-		return nil, err
+		return cost, err
 	}
 	began := time.Now()
 	if err := s.grow(ctx, n); err != nil {
-		return nil, err
+		return cost, err
 	}
-	connected := time.Since(began)
-	b.say("  %s workers connected in %s", number(float64(n)), connected.Round(time.Millisecond))
+	connected := time.Since(began).Round(time.Millisecond)
+	b.say("  %s workers connected in %s", number(float64(n)), connected)
 	if !pause(ctx, idleSettling) {
-		return nil, ctx.Err()
+		return cost, ctx.Err()
 	}
-	var memory, shares []float64
 	for i := range b.rounds {
 		used, began := kit.CPU(r.PID()), time.Now()
 		if !pause(ctx, idleWatch) {
-			return nil, ctx.Err()
+			return cost, ctx.Err()
 		}
-		shares = append(shares, 100*float64(kit.CPU(r.PID())-used)/float64(time.Since(began)))
+		cpu := 100 * float64(kit.CPU(r.PID())-used) / float64(time.Since(began))
 		now, _, err := kit.Memory(r.PID())
 		if err != nil {
-			return nil, err
+			return cost, err
 		}
-		memory = append(memory, float64(now-before)/1024/float64(n-warmUpSockets))
-		b.say("  round %d of %d: %s KiB each, %s %% of a core%s", i+1, b.rounds, number(memory[i]), number(shares[i]), remarked(t.remarks()))
+		memory := float64(now-before) / 1024 / float64(n-warmUpSockets)
+		cost.memory, cost.cpu = append(cost.memory, memory), append(cost.cpu, cpu)
+		b.say("  round %d of %d: %s KiB each, %s %% of a core%s", i+1, b.rounds, number(memory), number(cpu), remarked(t.remarks()))
 	}
 	if what := t.remarks(); what != "" {
-		return nil, fmt.Errorf("the workers saw: %s", what)
+		return cost, fmt.Errorf("the workers saw: %s", what)
+	}
+	if b.profile != "" {
+		if _, err := b.saveProfile(ctx, r.pprof, "P7", idleWatch); err != nil {
+			return cost, err
+		}
 	}
 	parts, err := r.memoryParts(ctx)
-	what := fmt.Sprintf("%s idle workers: ", number(float64(n)))
-	return []row{
-		newRow("P7", what+"resident memory of the server, each", "KiB", memory...).atMost(25).
-			note("connected in %s; of the whole server: %s", connected.Round(time.Millisecond), parts),
-		newRow("P7", what+"CPU of the server", "% of a core", shares...).atMost(5),
-	}, err
+	cost.remark = fmt.Sprintf("connected in %s; of the whole server: %s", connected, parts)
+	return cost, err
 }
 
 // memoryParts says what the server's memory is made of, as it tells Prometheus.

@@ -46,25 +46,27 @@ type rig struct {
 	workerToken string
 	pprof       string // address of the private listener
 
+	dir          string // of the data
 	redisAddress string // empty when embedded
 }
 
 // start runs a rig; whoever gets one without an error stops it.
-func (b *bench) start(ctx context.Context, on backend) (*rig, error) {
+func (b *bench) start(ctx context.Context, on backend, env ...string) (*rig, error) {
 	r := &rig{}
-	if err := r.start(ctx, b, on); err != nil {
+	if err := r.start(ctx, b, on, env); err != nil {
 		r.stop()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *rig) start(ctx context.Context, b *bench, on backend) error {
+func (r *rig) start(ctx context.Context, b *bench, on backend, env []string) error {
+	stdoutOf(ctx, "sync") // what was written before is not to slow what is measured now
 	dir, err := b.temp("data")
 	if err != nil {
 		return err
 	}
-	var env []string
+	r.dir = dir
 	if on == realRedis {
 		if r.redis, r.redisAddress, err = startRedis(ctx, dir); err != nil {
 			return err
@@ -106,6 +108,7 @@ func (r *rig) stop() {
 	if r.redis != nil {
 		r.redis.Kill()
 	}
+	_ = os.RemoveAll(r.dir) // nor is it to be written when nobody needs it
 }
 
 // startRedis runs a redis-server that keeps nothing on disk and returns its

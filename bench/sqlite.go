@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"time"
 
@@ -31,8 +30,11 @@ const (
 )
 
 func (b *bench) startAlone(ctx context.Context, totals bool) (*alone, error) {
-	file := filepath.Join(b.dir, fmt.Sprintf("alone-%t.db", totals))
-	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(16000)&_pragma=cache_size(-32768)")
+	dir, err := b.temp("alone")
+	if err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "alone.db")+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(16000)&_pragma=cache_size(-32768)")
 	if err != nil {
 		return nil, err
 	}

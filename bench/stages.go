@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// stage is a part of what the server does for an event. A sample of the CPU
-// profile belongs to the innermost function that a stage has.
+// stage is a part of what the server does for an event or a task. A sample of the
+// CPU profile belongs to the innermost function that a stage has.
 type stage struct {
 	name  string
 	funcs []string // their names' ends
@@ -34,11 +34,36 @@ var ingestStages = []stage{
 	{"scheduler", []string{"runtime.mcall", "runtime.mstart", "runtime.mstart1", "runtime.morestack"}},
 }
 
+var taskStages = []stage{
+	{"insert", []string{"sqlite.(*writeTx).insert"}},
+	{"claim", []string{"sqlite.(*DB).Claim.func1"}},
+	{"result", []string{"sqlite.(*DB).Apply.func1"}},
+	{"commit and counters", []string{"sqlite.(*writer).commit", "sqlite.(*writer).loop"}},
+	{"bring to the disk, answer the callers", []string{"sqlite.(*writer).sync"}},
+	{"validate", []string{"tasks.(*Service).prepare"}},
+	{"HTTP and access", []string{"net/http.(*conn).serve", "net/http.(*connReader).backgroundRead"}},
+	{"enqueue", []string{"queue.(*Queue).Push"}},
+	{"dequeue", []string{"dispatch.(*gate).EvalSha", "dispatch.(*gate).fetch", "asynq.(*processor).exec"}},
+	{"asynq around the handler", []string{"asynq.(*processor).exec.func1", "asynq.(*processor).exec.func1.3"}},
+	{"forget the entry", []string{"dispatch.(*finisher).run"}},
+	{"refill", []string{"dispatch.(*consumer).keepFilled"}},
+	{"reserve a slot, prepare claim", []string{"dispatch.(*consumer).handle"}},
+	{"frames to workers", []string{"workers.(*peer).write"}},
+	{"frames of workers", []string{"workers.(*Hub).Serve"}},
+	{"prepare result", []string{"workers.(*peer).result"}},
+	{"events", []string{"app.taskEvents.TaskChanged"}},
+	{"fan out to watchers", []string{"live.(*Hub).deliver"}},
+	{"frames to watchers", []string{"live.(*client).write"}},
+	{"garbage collection", []string{"runtime.gcBgMarkWorker", "runtime.bgsweep", "runtime.bgscavenge"}},
+	{"stacks of goroutines", []string{"runtime.newstack"}},
+	{"scheduler", []string{"runtime.mcall", "runtime.mstart", "runtime.mstart1"}},
+}
+
 const otherStage = "other"
 
-// stages profiles the server in a round of its own and says what its CPU went
-// into.
-func (l *loader) stages(ctx context.Context, r *rig, t *target, q load) (string, error) {
+// stages profiles the server in a round of its own and says what its CPU went into:
+// in percent, or in microseconds of what the round says that one took.
+func (b *bench) stages(ctx context.Context, r *rig, id string, of []stage, round func() (each time.Duration, err error)) (string, error) {
 	var (
 		beside sync.WaitGroup
 		file   string
@@ -46,26 +71,35 @@ func (l *loader) stages(ctx context.Context, r *rig, t *target, q load) (string,
 	)
 	beside.Go(func() {
 		if pause(ctx, time.Second) { // the warm-up
-			file, failed = l.saveProfile(ctx, r.pprof, t.id(q), pick(l.short, time.Second, 6*time.Second))
+			file, failed = b.saveProfile(ctx, r.pprof, id, pick(b.short, time.Second, 6*time.Second))
 		}
 	})
-	_, err := l.round(ctx, t, q)
+	each, err := round()
 	beside.Wait()
 	if err = cmp.Or(err, failed); err != nil {
 		return "", err
 	}
-	text, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-traces", "-unit=ms", l.server, file).Output()
+	text, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-traces", "-unit=ms", b.server, file).Output()
 	if err != nil {
 		return "", fmt.Errorf("pprof: %w", err)
 	}
-	return shares(text, ingestStages)
+	return shares(text, of, each)
+}
+
+// stages is that of bench, for a round of events.
+func (l *loader) stages(ctx context.Context, r *rig, t *target, q load) (string, error) {
+	return l.bench.stages(ctx, r, t.id(q), ingestStages, func() (time.Duration, error) {
+		_, err := l.round(ctx, t, q)
+		return 0, err
+	})
 }
 
 func (t *target) id(q load) string { return pick(q.Batch > 0, "P2", "P1") }
 
-// shares says what part of a profile's samples each stage has, the largest first.
-// traces is what `go tool pprof -traces -unit=ms` writes.
-func shares(traces []byte, of []stage) (string, error) {
+// shares says what part of a profile's samples each stage has, the largest first: in
+// percent, or of the time that each took. traces is what `go tool pprof -traces
+// -unit=ms` writes.
+func shares(traces []byte, of []stage, each time.Duration) (string, error) {
 	sums := make(map[string]float64)
 	var total, value float64
 	found := ""
@@ -99,10 +133,14 @@ func shares(traces []byte, of []stage) (string, error) {
 		names = append(names, name)
 	}
 	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(sums[b], sums[a]), strings.Compare(a, b)) })
-	for i, name := range names {
-		names[i] = fmt.Sprintf("%s %.0f %%", name, 100*sums[name]/total)
+	whole, unit, what := 100.0, "%", "of the server's CPU"
+	if each > 0 {
+		whole, unit, what = float64(each)/float64(time.Microsecond), "µs", "the server's CPU in a round with a profile, per task"
 	}
-	return "of the server's CPU: " + strings.Join(names, ", "), lines.Err()
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%s %.0f %s", name, whole*sums[name]/total, unit)
+	}
+	return what + ": " + strings.Join(names, ", "), lines.Err()
 }
 
 func stageOf(function string, of []stage) string {
