@@ -183,7 +183,7 @@ bench-queues: ## BullMQ, Asynq, River and Celery alone, with a job that does not
 	go run ./bench -only Q
 
 .PHONY: bench-growth
-bench-growth: ## curves over backlog, workers, watchers, payload and devices: docs/images/growth-*.svg
+bench-growth: $(FERRETDB) ## curves over backlog, workers, watchers, servers, payload and devices: docs/images/growth-*.svg
 	go run ./bench -only growth -out bench/results/growth -images docs/images
 
 SOAK ?= 60m

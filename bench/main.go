@@ -109,6 +109,7 @@ var figures = []figure{
 	{"backlog", "growth over the backlog", (*bench).overBacklog, growth},
 	{"workers", "growth over the workers", (*bench).overWorkers, growth},
 	{"watchers", "growth over the watchers", (*bench).overWatchers, growth},
+	{"servers", "growth over the servers", (*bench).overServers, growth},
 	{"payload", "growth over the payload", (*bench).overPayload, growth},
 	{"devices", "growth over the devices", (*bench).overDevices, growth},
 	{"soak", "mixed load with faults", (*bench).soakRun, "soak"},
