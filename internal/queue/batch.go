@@ -19,18 +19,20 @@ type batch struct {
 	redis.UniversalClient // only TxPipeline is called: Enqueue uses the methods below
 	txs                   []redis.Pipeliner
 	bySlot                map[string]redis.Pipeliner
+	cluster               bool
 	first                 bool // what comes now goes to the head of its queue
 }
 
 func newBatch(c redis.UniversalClient) *batch {
-	return &batch{UniversalClient: c, bySlot: make(map[string]redis.Pipeliner)}
+	_, cluster := c.(*redis.ClusterClient)
+	return &batch{UniversalClient: c, bySlot: make(map[string]redis.Pipeliner), cluster: cluster}
 }
 
 // tx is the transaction that key is written in: one for everything, on a cluster
 // one for each queue, whose keys are on one node.
 func (b *batch) tx(key string) redis.Pipeliner {
 	slot := ""
-	if _, cluster := b.UniversalClient.(*redis.ClusterClient); cluster {
+	if b.cluster {
 		slot = hashTag(key)
 	}
 	tx := b.bySlot[slot]

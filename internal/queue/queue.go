@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,13 +32,23 @@ type Queue struct {
 
 	mu      sync.Mutex
 	windows map[string]*window // by queue name
+	next    *pushing           // what the next push to Redis takes along; nil: nothing yet
+
+	turn chan struct{} // full while somebody pushes
+}
+
+// pushing is one push to Redis, of all who came while the one before was under way.
+type pushing struct {
+	tickets []tasks.Ticket
+	done    chan struct{} // closed once err is known
+	err     error
 }
 
 var _ tasks.Queue = (*Queue)(nil)
 
 // New returns the queues on r.
 func New(r *Redis, logger *slog.Logger) *Queue {
-	q := &Queue{client: r.Client(), Window: RedisWindow, log: logger, windows: map[string]*window{}}
+	q := &Queue{client: r.Client(), Window: RedisWindow, log: logger, windows: map[string]*window{}, turn: make(chan struct{}, 1)}
 	if r.Embedded() {
 		q.Window = EmbeddedWindow
 	}
@@ -87,16 +98,46 @@ const (
 )
 
 // Push puts tickets into their queues, each under a fresh asynq id, and rings
-// the doorbell of every queue once. After an error some may be in.
+// the doorbell of every queue once. Callers at the same time share a round trip, and
+// an error; after one some may be in.
 func (q *Queue) Push(ctx context.Context, ts ...tasks.Ticket) error {
+	p := q.join(ts)
+	select {
+	case <-p.done:
+		return p.err
+	case q.turn <- struct{}{}:
+	}
+	defer func() { <-q.turn }()
+	select {
+	case <-p.done: // by who had the turn before
+	default:
+		q.mu.Lock()
+		q.next = nil // p: only who has the turn takes it away, and then p is done
+		q.mu.Unlock()
+		p.err = q.pushAll(ctx, p.tickets)
+		close(p.done)
+	}
+	return p.err
+}
+
+// join adds tickets to the next push.
+func (q *Queue) join(ts []tasks.Ticket) *pushing {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.next == nil {
+		q.next = &pushing{done: make(chan struct{})}
+	}
+	q.next.tickets = append(q.next.tickets, ts...)
+	return q.next
+}
+
+func (q *Queue) pushAll(ctx context.Context, ts []tasks.Ticket) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pushTime) // the tasks are accepted, whether or not somebody waits
 	defer cancel()
-	for len(ts) > 0 {
-		n := min(len(ts), portion)
-		if err := q.pushPortion(ctx, ts[:n]); err != nil {
+	for portion := range slices.Chunk(ts, portion) {
+		if err := q.pushPortion(ctx, portion); err != nil {
 			return fault.Away(err, "queue_unavailable", "Redis does not answer.")
 		}
-		ts = ts[n:]
 	}
 	return nil
 }
@@ -127,8 +168,15 @@ func (q *Queue) pushPortion(ctx context.Context, ts []tasks.Ticket) error {
 		}
 		bells.add(t.Pair, t.Priority, at)
 	}
-	if err := b.flush(ctx); err != nil {
-		return err
+	wakes := bells.wakes()
+	if b.cluster { // the channel has no node
+		if err := b.flush(ctx); err != nil {
+			return err
+		}
+		return q.ring(ctx, wakes...)
 	}
-	return q.ring(ctx, bells.wakes()...)
+	for _, w := range wakes {
+		b.tx("").Publish(ctx, channel, w.String())
+	}
+	return b.flush(ctx)
 }

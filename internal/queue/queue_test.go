@@ -223,6 +223,48 @@ func TestPushGivesUp(t *testing.T) {
 	push(t, q, tickets(1)...)
 }
 
+// TestPushesShareARoundTrip: who comes while a push is under way goes with the next
+// one, and all that go together are told the same.
+func TestPushesShareARoundTrip(t *testing.T) {
+	each(t, func(t *testing.T, r *Redis, q *Queue) {
+		hold, trips := make(chan error), make(chan struct{}, 100)
+		r.Client().AddHook(pipelines{"sadd", func() error { // each queue's name is written first
+			trips <- struct{}{}
+			return <-hold
+		}})
+		const callers = 20
+		results := make(chan error, 1+callers)
+		together := func(ts ...tasks.Ticket) { go func() { results <- q.Push(t.Context(), ts...) }() }
+		together(ticket("first", tasks.Normal))
+		<-trips
+		for _, ts := range tickets(callers) {
+			together(ts)
+		}
+		eventually(t, "the others stand in line", func() bool {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			return q.next != nil && len(q.next.tickets) == callers
+		})
+		hold <- nil
+		if err := <-results; err != nil {
+			t.Errorf("the first one: %v", err)
+		}
+		<-trips
+		away := errors.New("no Redis")
+		hold <- away
+		for range callers {
+			if err := <-results; !errors.Is(err, away) {
+				t.Errorf("one of those who went together: %v", err)
+			}
+		}
+		if len(trips) != 0 {
+			t.Errorf("%d more round trips", len(trips))
+		}
+		close(hold)
+		push(t, q, ticket("later", tasks.Normal))
+	})
+}
+
 func TestDecode(t *testing.T) {
 	each(t, func(t *testing.T, r *Redis, q *Queue) {
 		want := ticket("some-id", tasks.Low)

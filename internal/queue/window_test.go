@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -71,7 +72,7 @@ func TestScheduledTasksTakeNoRoom(t *testing.T) {
 func TestWindowLooksSeldom(t *testing.T) {
 	each(t, func(t *testing.T, r *Redis, q *Queue) {
 		looks := 0
-		r.Client().AddHook(pipelines{func() { looks++ }})
+		r.Client().AddHook(pipelines{"exists", func() error { looks++; return nil }})
 		w := q.window(Name(pair, tasks.High))
 		for range 1000 {
 			w.mu.Lock()
@@ -89,15 +90,21 @@ func TestWindowLooksSeldom(t *testing.T) {
 	})
 }
 
-// pipelines counts the looks that were sent.
-type pipelines struct{ sent func() }
+// pipelines calls sent before each pipeline that begins with the command, and does
+// not send it after an error.
+type pipelines struct {
+	begin string
+	sent  func() error
+}
 
 func (h pipelines) DialHook(next redis.DialHook) redis.DialHook          { return next }
 func (h pipelines) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 func (h pipelines) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if cmds[0].Name() == "exists" { // not the greeting of a new connection
-			h.sent()
+		if i := slices.IndexFunc(cmds, func(c redis.Cmder) bool { return c.Name() != "multi" }); i >= 0 && cmds[i].Name() == h.begin { // not the greeting of a new connection
+			if err := h.sent(); err != nil {
+				return err
+			}
 		}
 		return next(ctx, cmds)
 	}
