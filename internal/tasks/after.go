@@ -28,13 +28,17 @@ func (t *Task) assign(a Assign) {
 		t.Error = a.Value.(*protocol.TaskError)
 	case ColPercent:
 		t.Percent = a.Value.(*float64)
-	case ColMessage:
-		t.Message = a.Value.(string)
+	case ColEpoch:
+		t.Epoch = a.Value.(int64)
 	case ColOutBytes:
 		t.OutBytes = a.Value.(int64)
 	default:
 		if f := t.timeColumn(a.Column); f != nil {
 			*f = a.Value.(time.Time)
+			return
+		}
+		if f := t.textColumn(a.Column); f != nil {
+			*f = a.Value.(string)
 			return
 		}
 		if f := t.numberColumn(a.Column); f != nil {
@@ -55,6 +59,10 @@ func (t *Task) timeColumn(c Column) *time.Time {
 		return &t.RunAt
 	case ColEnqueuedAt:
 		return &t.EnqueuedAt
+	case ColStartedAt:
+		return &t.StartedAt
+	case ColDeadline:
+		return &t.Deadline
 	case ColFinishedAt:
 		return &t.FinishedAt
 	case ColCancelRequested:
@@ -66,8 +74,29 @@ func (t *Task) timeColumn(c Column) *time.Time {
 	}
 }
 
+func (t *Task) textColumn(c Column) *string {
+	switch c {
+	case ColMessage:
+		return &t.Message
+	case ColServer:
+		return &t.Server
+	case ColSession:
+		return &t.Session
+	case ColWorker:
+		return &t.Worker
+	case ColWorkerName:
+		return &t.WorkerName
+	case ColRunBy:
+		return &t.RunBy
+	default:
+		return nil
+	}
+}
+
 func (t *Task) numberColumn(c Column) *int {
 	switch c {
+	case ColAttempt:
+		return &t.Attempt
 	case ColFailures:
 		return &t.Failures
 	case ColReassignments:

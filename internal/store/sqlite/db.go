@@ -48,7 +48,8 @@ type DB struct {
 	walked int          // walked
 	dropAt atomic.Int64 // where DropEvents goes on: a device's seq
 
-	probe atomic.Pointer[probe] // nil: nobody wants to know
+	probe  atomic.Pointer[probe] // nil: nobody wants to know
+	groups groupCache
 
 	mu    sync.RWMutex // guards stmts
 	stmts map[string]*sql.Stmt
@@ -80,7 +81,7 @@ func (db *DB) open(ctx context.Context, file string) error {
 		return fmt.Errorf("schema of %s: %w", file, err)
 	}
 	var err error
-	if db.writer, err = startWriter(ctx, file, &db.probe, db.log); err != nil {
+	if db.writer, err = startWriter(ctx, file, &db.probe, &db.groups, db.log); err != nil {
 		return fmt.Errorf("open %s: %w", file, err)
 	}
 	if db.reads, err = sql.Open("sqlite", dsn(file, "query_only(1)")); err != nil {

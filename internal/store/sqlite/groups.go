@@ -52,28 +52,32 @@ func (db *DB) InsertGroup(ctx context.Context, g groups.Group, owner groups.Memb
 
 // GroupByID implements groups.Store.
 func (db *DB) GroupByID(ctx context.Context, id string) (groups.Group, error) {
-	var g groups.Group
-	found := false
-	err := db.read(ctx, func(rows *sql.Rows) error {
-		found = true
-		return scanGroup(rows.Scan, &g)
-	}, "SELECT "+groupColumns+" FROM user_groups g WHERE g.id = ?", id)
-	if err == nil && !found {
-		err = groups.ErrNoGroup
-	}
-	return g, err
+	m, err := db.groups.read(groupOfUser{group: id}, func() (m groups.Mine, err error) {
+		found := false
+		err = db.read(ctx, func(rows *sql.Rows) error {
+			found = true
+			return scanGroup(rows.Scan, &m.Group)
+		}, "SELECT "+groupColumns+" FROM user_groups g WHERE g.id = ?", id)
+		if err == nil && !found {
+			err = groups.ErrNoGroup
+		}
+		return m, err
+	})
+	return m.Group, err
 }
 
 // GroupOf implements groups.Store.
 func (db *DB) GroupOf(ctx context.Context, id, user string) (groups.Mine, error) {
-	found, err := db.mine(ctx, "WHERE m.user_id = ? AND m.group_id = ?", user, id)
-	if err != nil {
-		return groups.Mine{}, err
-	}
-	if len(found) == 0 {
-		return groups.Mine{}, groups.ErrNoGroup
-	}
-	return found[0], nil
+	return db.groups.read(groupOfUser{id, user}, func() (groups.Mine, error) {
+		found, err := db.mine(ctx, "WHERE m.user_id = ? AND m.group_id = ?", user, id)
+		if err == nil && len(found) == 0 {
+			err = groups.ErrNoGroup
+		}
+		if err != nil {
+			return groups.Mine{}, err
+		}
+		return found[0], nil
+	})
 }
 
 // GroupsOf implements groups.Store.

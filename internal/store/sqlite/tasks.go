@@ -76,6 +76,7 @@ func (tx *writeTx) insert(n *tasks.New) (tasks.Inserted, error) {
 			return tasks.Inserted{}, err
 		}
 	}
+	tx.fresh.add(n)
 	return tasks.Inserted{Task: n.Task}, nil
 }
 
@@ -149,6 +150,7 @@ func (db *DB) Apply(ctx context.Context, t tasks.Transition) (tasks.Task, bool, 
 	}
 	var after tasks.Task
 	err = db.submit(ctx, 1, withAll, func(tx *writeTx) error {
+		tx.fresh.take(t.Task)
 		var before place
 		var err error
 		moves := setsStatus(t.Set)
@@ -211,6 +213,7 @@ func (db *DB) Claim(ctx context.Context, t tasks.Transition) (tasks.Task, []byte
 		input []byte
 	)
 	err = db.submit(ctx, 1, withAll, func(tx *writeTx) error {
+		known := tx.fresh.take(t.Task)
 		n, err := tx.exec(c.String(), c.args...)
 		if err == nil && n == 0 {
 			err = sql.ErrNoRows
@@ -218,11 +221,17 @@ func (db *DB) Claim(ctx context.Context, t tasks.Transition) (tasks.Task, []byte
 		if err != nil {
 			return err
 		}
-		rows, err := tx.query(claimed, t.Task)
-		if _, after, err = one(rows, err, &input); err == nil {
-			tx.moved(&after, inWait)
+		if known != nil {
+			t.From = &known.Task
+			after, input = t.After(), known.Input
+		} else {
+			rows, err := tx.query(claimed, t.Task)
+			if _, after, err = one(rows, err, &input); err != nil {
+				return err
+			}
 		}
-		return err
+		tx.moved(&after, inWait)
+		return nil
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return tasks.Task{}, nil, false, nil

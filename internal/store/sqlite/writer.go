@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/firmlight/firmlight/internal/fault"
+	"github.com/firmlight/firmlight/internal/tasks"
 )
 
 // Bounds of one transaction. It runs one operation of bulk work, more where nothing
@@ -74,8 +75,9 @@ type writer struct {
 	tx  *writeTx
 	wal *os.File // SQLite's log
 	log *slog.Logger
-	// probe is the store's.
+	// probe and groups are the store's.
 	probe     *atomic.Pointer[probe]
+	groups    *groupCache
 	done      chan struct{} // closed when both goroutines have ended
 	wake      chan struct{} // has a token when something waits
 	room      [2]chan struct{}
@@ -106,7 +108,7 @@ type committed struct {
 	failed        bool
 }
 
-func startWriter(ctx context.Context, file string, p *atomic.Pointer[probe], log *slog.Logger) (*writer, error) {
+func startWriter(ctx context.Context, file string, p *atomic.Pointer[probe], g *groupCache, log *slog.Logger) (*writer, error) {
 	db, err := sql.Open("sqlite", dsn(file))
 	if err != nil {
 		return nil, err
@@ -121,7 +123,8 @@ func startWriter(ctx context.Context, file string, p *atomic.Pointer[probe], log
 		return nil, errors.Join(err, conn.Close(), db.Close())
 	}
 	w := &writer{
-		db: db, wal: wal, log: log, probe: p, tx: &writeTx{conn: conn, stmts: make(map[string]*sql.Stmt), ingest: newIngest()},
+		db: db, wal: wal, log: log, probe: p, groups: g,
+		tx:   &writeTx{conn: conn, stmts: make(map[string]statement), ingest: newIngest(), fresh: fresh{tasks: make(map[string]*tasks.New)}},
 		done: make(chan struct{}), wake: make(chan struct{}, 1), committed: make(chan committed),
 		room: [2]chan struct{}{make(chan struct{}, queueOps), make(chan struct{}, queueOps)},
 	}
@@ -366,6 +369,10 @@ func (w *writer) commit() committed {
 		err = w.tx.exec1("COMMIT")
 	}
 	w.tx.stats.reset()
+	if w.tx.groups {
+		w.groups.version.Add(1)
+		w.tx.groups = false
+	}
 	if err == nil {
 		return committed{batch: batch, began: began}
 	}
@@ -403,12 +410,19 @@ func (w *writer) observe(c committed) {
 // are kept prepared by their text: use placeholders, not values.
 type writeTx struct {
 	conn   *sql.Conn
-	stmts  map[string]*sql.Stmt
+	stmts  map[string]statement
+	groups bool // it wrote groups or memberships
 	stats  statsDelta
 	counts opCounts // of the operation under way
 	ingest *ingest
+	fresh  fresh
 	args   []any // of the statement under way, where there are many
 	broken error // the transaction itself is lost
+}
+
+type statement struct {
+	*sql.Stmt
+	groups bool // it writes groups or memberships
 }
 
 // unit runs an operation, or events of several. What fails alone keeps its own
@@ -522,8 +536,9 @@ func (tx *writeTx) row(q string, args []any, dest ...any) error {
 // stmt returns q prepared on the writer's connection. No context goes to the
 // driver: an interrupt would undo the neighbours.
 func (tx *writeTx) stmt(q string) (*sql.Stmt, error) {
-	if st := tx.stmts[q]; st != nil {
-		return st, nil
+	if st, ok := tx.stmts[q]; ok {
+		tx.groups = tx.groups || st.groups
+		return st.Stmt, nil
 	}
 	if len(tx.stmts) >= maxTxStmts {
 		tx.forget()
@@ -532,7 +547,9 @@ func (tx *writeTx) stmt(q string) (*sql.Stmt, error) {
 	if err != nil {
 		return nil, err
 	}
-	tx.stmts[q] = st
+	kept := statement{st, writesGroups(q)}
+	tx.stmts[q] = kept
+	tx.groups = tx.groups || kept.groups
 	return st, nil
 }
 
