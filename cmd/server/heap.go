@@ -5,37 +5,54 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"time"
 )
 
-// minHeap is how large the heap becomes, in bytes, before it is collected. A few
-// MB of it are in use in most servers: at twice that, which is Go's own rule, a
-// busy one would collect dozens of times a second. An idle server reaches it too,
-// within minutes, and is to stay below 60 MB in all (docs/numbers.md, P9).
-const minHeap = 20 << 20
+// How large the heap becomes, in bytes, before it is collected. A few MB of it are in
+// use in most servers: at twice that, which is Go's own rule, a busy one would collect
+// dozens of times a second. An idle server reaches minHeap too, within minutes, and is
+// to stay below 60 MB in all (docs/numbers.md, P9); one that collects more often than
+// every busyInterval may use busyHeap, until it no longer does.
+const (
+	minHeap      = 20 << 20
+	busyHeap     = 64 << 20
+	busyInterval = time.Second
+)
 
 // spaceCollections keeps collections of garbage apart while the heap is small. A
 // large one is collected by Go's own rule, and all are where the operator sets
 // GOGC.
 func spaceCollections() {
 	if os.Getenv("GOGC") == "" {
-		afterCollection(0)
+		collected{}.next()
 	}
 }
 
-// afterCollection sets the goal of the next collection by what the last one left,
-// and has itself called after it.
-func afterCollection(before int) {
+// collected is a collection: when it was, and which percentage was set then.
+type collected struct {
+	at      time.Time
+	percent int
+}
+
+// next sets the goal of the next collection by what this one has left and how long ago
+// the one before it was, and has itself called after it.
+func (before collected) next() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
-	percent := gcPercent(live[0].Value.Uint64())
-	if percent != before {
-		debug.SetGCPercent(percent)
+	now := collected{at: time.Now()}
+	now.percent = gcPercent(live[0].Value.Uint64(), now.at.Sub(before.at))
+	if now.percent != before.percent {
+		debug.SetGCPercent(now.percent)
 	}
-	runtime.AddCleanup(new([64]byte), afterCollection, percent) // garbage, that the next collection finds
+	runtime.AddCleanup(new([64]byte), collected.next, now) // garbage, that the next collection finds
 }
 
-// gcPercent is by how many percent the heap may grow from live bytes: to minHeap,
-// at least to its double.
-func gcPercent(live uint64) int {
-	return max(100, int(minHeap*100/max(live, 1<<20))-100)
+// gcPercent is by how many percent the heap may grow from live bytes, where the last
+// collection was since ago: to minHeap or busyHeap, at least to its double.
+func gcPercent(live uint64, since time.Duration) int {
+	heap := uint64(minHeap)
+	if since < busyInterval {
+		heap = busyHeap
+	}
+	return max(100, int(heap*100/max(live, 1<<20))-100)
 }
