@@ -3,6 +3,8 @@ package workers
 import (
 	"context"
 	"sync"
+
+	"github.com/firmlight/firmlight/internal/crew"
 )
 
 // Bounds of what was received and waits for the store. When it is full the
@@ -127,7 +129,7 @@ func (in *inbox) rest() {
 
 // run does a batch: each task's items in order, the tasks concurrently, so that
 // their writes share a commit of the store.
-func run(ctx context.Context, batch []item) {
+func run(ctx context.Context, c *crew.Crew, batch []item) {
 	lanes := make(map[string][]item, len(batch))
 	for _, it := range batch {
 		lanes[it.task] = append(lanes[it.task], it)
@@ -143,7 +145,11 @@ func run(ctx context.Context, batch []item) {
 			work()
 			break
 		}
-		wg.Go(work)
+		wg.Add(1)
+		c.Go(func() {
+			defer wg.Done()
+			work()
+		})
 	}
 	wg.Wait()
 }

@@ -88,7 +88,7 @@ func decoded[M any](p *peer, msg protocol.Message, use func(*M)) {
 // push queues work for the session's processor.
 func (p *peer) push(task string, size int, do func(context.Context)) {
 	if p.in.push(item{task: task, size: size, do: do}) {
-		go p.process()
+		p.hub.crew.Go(p.process)
 	}
 }
 
@@ -100,7 +100,7 @@ func (p *peer) process() {
 		if batch == nil {
 			return
 		}
-		run(p.hub.life, batch)
+		run(p.hub.life, p.hub.crew, batch)
 	}
 }
 

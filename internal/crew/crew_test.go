@@ -1,0 +1,58 @@
+package crew
+
+import (
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestUsedAgain: one function after another runs on one goroutine, which ends after
+// its rest.
+func TestUsedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(t.Context().Done())
+		before, most := runtime.NumGoroutine(), 0
+		for range 100 {
+			c.Go(func() { most = max(most, runtime.NumGoroutine()-before) })
+			synctest.Wait()
+		}
+		if most != 1 {
+			t.Errorf("%d goroutines", most)
+		}
+		time.Sleep(rest) //nolint:forbidigo // of the bubble
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n != 0 {
+			t.Errorf("%d goroutines after the rest", n)
+		}
+	})
+}
+
+// TestNeverWaits: functions that wait for each other all run, and what comes after the
+// end does too.
+func TestNeverWaits(t *testing.T) {
+	over := make(chan struct{})
+	c := New(over)
+	for range 3 {
+		var meet, left sync.WaitGroup
+		meet.Add(50)
+		for range 50 {
+			left.Add(1)
+			c.Go(func() {
+				defer left.Done()
+				meet.Done()
+				meet.Wait()
+			})
+		}
+		left.Wait()
+	}
+	close(over)
+	done := make(chan struct{})
+	c.Go(func() { close(done) })
+	<-done
+}
