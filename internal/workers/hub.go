@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/firmlight/firmlight/internal/crew"
+	"github.com/firmlight/firmlight/internal/background"
 	"github.com/firmlight/firmlight/internal/fault"
 	"github.com/firmlight/firmlight/internal/tasks"
 	"github.com/firmlight/firmlight/protocol"
@@ -104,8 +104,8 @@ type Hub struct {
 	began time.Time     // what peer.heard counts from
 	turns atomic.Uint64 // of refresh: orders what was read
 
-	life     context.Context // of work for sessions; ends at the end of Stop
-	crew     *crew.Crew      // does the work; its goroutines end with life
+	life     context.Context  // of work for sessions; ends at the end of Stop
+	crew     *background.Crew // does the work; its goroutines end with life
 	end      context.CancelFunc
 	stopping context.Context // ends at the start of Stop
 	stop     context.CancelFunc
@@ -147,7 +147,7 @@ func NewHub(o HubOptions) *Hub {
 		claims: make(map[string]map[protocol.AttemptRef]*claim),
 	}
 	h.life, h.end = context.WithCancel(context.Background())
-	h.crew = crew.New(h.life.Done())
+	h.crew = background.NewCrew(h.life.Done())
 	h.stopping, h.stop = context.WithCancel(context.Background())
 	return h
 }

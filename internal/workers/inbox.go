@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/firmlight/firmlight/internal/crew"
+	"github.com/firmlight/firmlight/internal/background"
 )
 
 // Bounds of what was received and waits for the store. When it is full the
@@ -129,7 +129,7 @@ func (in *inbox) rest() {
 
 // run does a batch: each task's items in order, the tasks concurrently, so that
 // their writes share a commit of the store.
-func run(ctx context.Context, c *crew.Crew, batch []item) {
+func run(ctx context.Context, c *background.Crew, batch []item) {
 	lanes := make(map[string][]item, len(batch))
 	for _, it := range batch {
 		lanes[it.task] = append(lanes[it.task], it)

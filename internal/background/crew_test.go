@@ -1,4 +1,4 @@
-package crew
+package background
 
 import (
 	"runtime"
@@ -10,13 +10,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
 // TestUsedAgain: one function after another runs on one goroutine, which ends after
 // its rest.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
 func TestUsedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := New(t.Context().Done())
+		c := NewCrew(t.Context().Done())
 		before, most := runtime.NumGoroutine(), 0
 		for range 100 {
 			c.Go(func() { most = max(most, runtime.NumGoroutine()-before) })
@@ -25,7 +25,7 @@ func TestUsedAgain(t *testing.T) {
 		if most != 1 {
 			t.Errorf("%d goroutines", most)
 		}
-		time.Sleep(rest) //nolint:forbidigo // of the bubble
+		time.Sleep(restTime) //nolint:forbidigo // of the bubble
 		synctest.Wait()
 		if n := runtime.NumGoroutine() - before; n != 0 {
 			t.Errorf("%d goroutines after the rest", n)
@@ -37,7 +37,7 @@ func TestUsedAgain(t *testing.T) {
 // end does too.
 func TestNeverWaits(t *testing.T) {
 	over := make(chan struct{})
-	c := New(over)
+	c := NewCrew(over)
 	for range 3 {
 		var meet, left sync.WaitGroup
 		meet.Add(50)
