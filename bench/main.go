@@ -5,6 +5,7 @@
 //	go run ./bench -only P5,P9        some
 //	go run ./bench -only growth       the growth curves
 //	go run ./bench -short             smaller and fewer rounds, to see that it works
+//	go run ./bench -only P3,P4 -against server.old    beside another build of the server
 //	go run ./bench -profile prof      with CPU profiles of the server in P1 to P4, P7, P9 and P10
 package main
 
@@ -45,6 +46,7 @@ type options struct {
 	profile string // folder of the profiles; empty: none
 	out     string // folder of the results
 	doc     string // page whose table is replaced; empty: none
+	against string // program of another server; empty: the peers
 	soak    time.Duration
 	images  string // folder of the growth curves; empty: out
 }
@@ -60,6 +62,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.profile, "profile", "", "`folder` for CPU profiles of the server during P1 to P4, P7, P9 and P10")
 	f.StringVar(&o.out, "out", "bench/results", "`folder` for latest.md and latest.json")
 	f.StringVar(&o.doc, "doc", "", "Markdown `page` whose table, between two marks, is replaced by this run's")
+	f.StringVar(&o.against, "against", "", "another `server` program that takes the peer's place in P3 and P4")
 	f.DurationVar(&o.soak, "soak", time.Hour, "how `long` -only soak loads the server (with -short 30 s)")
 	f.StringVar(&o.images, "images", "", "`folder` for the growth curves (default that of -out)")
 	if err := f.Parse(args); err != nil {

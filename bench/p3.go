@@ -19,7 +19,7 @@ func (b *bench) batches(ctx context.Context) ([]row, error) {
 		return nil, err
 	}
 	defer ours.stop()
-	peer, err := b.startBullMQ(ctx)
+	peer, err := b.startBeside(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +28,7 @@ func (b *bench) batches(ctx context.Context) ([]row, error) {
 	if err != nil {
 		return rows, err
 	}
-	return append(rows, against("P3", "Firmlight / BullMQ pipeline, done", rows[0], rows[1], 1.5)), nil
+	return append(rows, against("P3", "Firmlight / "+peer.name()+", done", rows[0], rows[1], b.goal(1.5))), nil
 }
 
 // batchRounds submits n tasks a round to each after a warm-up, and returns a line

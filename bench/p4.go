@@ -16,7 +16,7 @@ func (b *bench) singles(ctx context.Context) ([]row, error) {
 		return nil, err
 	}
 	defer ours.stop()
-	peer, err := b.startBullMQ(ctx)
+	peer, err := b.startBeside(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (b *bench) singles(ctx context.Context) ([]row, error) {
 	us, them := sums[0].rows(ours.name()), sums[1].rows(peer.name())
 	us[1] = us[1].note("%s", stages)
 	us[2] = us[2].atLeast(0.9)
-	return append(append(us, them...), against("P4", "Firmlight / BullMQ pipeline, done", us[1], them[1], 1)), nil
+	return append(append(us, them...), against("P4", "Firmlight / "+peer.name()+", done", us[1], them[1], b.goal(1))), nil
 }
 
 // singleSum is what the rounds of a pipeline came to.

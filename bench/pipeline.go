@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,8 +85,28 @@ type own struct {
 	*rig
 	tally  *tally
 	leave  func()
-	before int // tasks accepted before the round
+	before int    // tasks accepted before the round
+	title  string // empty: Firmlight
 }
+
+// startBeside runs what P3 and P4 compare with: the BullMQ pipeline, or the server of
+// -against.
+func (b *bench) startBeside(ctx context.Context) (pipeline, error) {
+	if b.against == "" {
+		return b.startBullMQ(ctx)
+	}
+	other := *b
+	other.server = b.against
+	o, err := other.startOwn(ctx, realRedis)
+	if err != nil {
+		return nil, err
+	}
+	o.title = b.against
+	return o, nil
+}
+
+// goal is that of a ratio to the peer; another build of ours has none.
+func (b *bench) goal(peer float64) float64 { return pick(b.against == "", peer, 0) }
 
 func (b *bench) startOwn(ctx context.Context, on backend) (*own, error) {
 	r, err := b.start(ctx, on)
@@ -103,7 +124,7 @@ func (b *bench) startOwn(ctx context.Context, on backend) (*own, error) {
 
 func (o *own) stop() { o.leave(); o.rig.stop() }
 
-func (o *own) name() string { return "Firmlight" }
+func (o *own) name() string { return cmp.Or(o.title, "Firmlight") }
 
 func (o *own) single() post {
 	return o.post("/groups/"+o.group+"/tasks", loadTask)
