@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -149,10 +151,15 @@ func TestServerComesBack(t *testing.T) {
 // later changes nothing.
 func TestFrozenWorker(t *testing.T) {
 	c := start(t, "FIRMLIGHT_WORKER_PING=200ms", "FIRMLIGHT_WORKER_TIMEOUT=1s", "FIRMLIGHT_WORKER_GRACE=500ms")
+	ledger := filepath.Join(t.TempDir(), "ledger")
+	t.Setenv("LEDGER", ledger)
 	frozen := c.testWorker("frozen", 1)
 	c.connected(1)
 	task := c.submit(map[string]any{"kind": "work", "input": map[string]int{"ms": 1000}})
-	c.running(task.ID)
+	eventually(t, 20*time.Second, "the worker has begun", func() bool {
+		begun, err := os.ReadFile(ledger)
+		return err == nil && len(begun) > 0
+	})
 	must(t, frozen.Signal(syscall.SIGSTOP))
 	c.testWorker("fresh", 1)
 	c.wait(task.ID, "succeeded")
