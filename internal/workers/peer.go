@@ -127,7 +127,7 @@ func (p *peer) hold(owned []tasks.Task, dropped []protocol.AttemptRef) {
 
 // start lets messages out and tasks in.
 func (p *peer) start() {
-	p.hub.crew.Go(p.write)
+	go p.write()
 	p.mu.Lock()
 	if !p.ended {
 		p.pinged = p.hub.beat(time.Now())
@@ -198,7 +198,7 @@ func (p *peer) send(msg protocol.Encoding) {
 // sent follows up on outbox.push.
 func (p *peer) sent(result pushed, start bool) {
 	if start {
-		p.hub.crew.Go(p.write)
+		go p.write()
 	}
 	switch result {
 	case full:
@@ -261,7 +261,7 @@ func (p *peer) finish(e ending) {
 		p.out.finish(nil)
 		p.wg.Go(func() { _ = p.conn.Close(e.code, e.reason) })
 	case p.out.finish(&closing{e.code, e.reason}):
-		p.hub.crew.Go(p.write)
+		go p.write()
 	}
 	p.log.Info("worker disconnected", "code", e.code, "reason", e.reason)
 	p.hub.changed(groups, kinds)
