@@ -25,6 +25,7 @@ type loadWorker struct {
 	assigned func(task string, at time.Time) // may be nil; called by the reader
 	graceMS  int64
 	reply    []byte
+	early    []byte // messages that came with the welcome
 	ended    sync.WaitGroup
 }
 
@@ -67,8 +68,10 @@ func (w *loadWorker) greet(hello protocol.Hello) error {
 	if err != nil {
 		return fmt.Errorf("no welcome: %w", err)
 	}
+	first, rest, _ := bytes.Cut(frame, []byte("\n"))
+	w.early = rest
 	var welcome protocol.Welcome
-	if err := json.Unmarshal(frame, &welcome); err != nil || welcome.Type != protocol.TypeWelcome {
+	if err := json.Unmarshal(first, &welcome); err != nil || welcome.Type != protocol.TypeWelcome {
 		return fmt.Errorf("not a welcome: %s", frame)
 	}
 	w.graceMS = welcome.GraceMS
@@ -87,13 +90,16 @@ func (w *loadWorker) close() {
 // serve ends with the socket. That it ended early shows in the round: its tasks
 // are not done.
 func (w *loadWorker) serve() {
-	for {
-		_, frame, err := w.ws.ReadMessage()
+	frame, err := w.early, error(nil)
+	for ; ; _, frame, err = w.ws.ReadMessage() {
 		if err != nil {
 			if !websocket.IsCloseError(err, protocol.CloseNormal) {
 				w.tally.strange("worker socket: " + err.Error())
 			}
 			return
+		}
+		if len(frame) == 0 {
+			continue // nothing came with the welcome
 		}
 		if err := w.answer(frame, time.Now()); err != nil {
 			w.tally.strange("worker socket: " + err.Error())
