@@ -235,7 +235,7 @@ func (b *bench) overDevices(ctx context.Context) ([]row, error) {
 		return nil, err
 	}
 	defer r.stop()
-	l, q := b.newLoader(), load{URL: ours.url + "/api/v1/sync-events", Connections: batchConnections, Batch: eventBatch, Interval: 1000}
+	l, q := b.newLoader(), load{URL: ours.url + "/api/v1/sync-events", Connections: batchConnections, Batch: eventBatch, Interval: 250}
 	for _, n := range []int{8, 80, 800, 8000, 80_000} {
 		q.Devices = n
 		if _, err := l.round(ctx, ours, q); err != nil { // makes all known: the first report of a device costs more
