@@ -210,7 +210,7 @@ func (b *bench) payload(ctx context.Context, size int) (p point, err error) {
 		return p, err
 	}
 	some := max(1, min(batchSize, 1_000_000/size))
-	request := r.request("/groups/"+r.group+"/tasks:batch", `{"tasks":[`+task+strings.Repeat(","+task, some-1)+`]}`)
+	request := r.request("/groups/"+r.group+"/tasks:batch", batchOf(task, some))
 	conn, err := r.dial()
 	if err != nil {
 		return p, err

@@ -134,7 +134,12 @@ func (o *own) batch() post {
 	return o.post("/groups/"+o.group+"/tasks:batch", batchBody)
 }
 
-var batchBody = `{"tasks":[` + loadTask + strings.Repeat(","+loadTask, batchSize-1) + `]}`
+var batchBody = batchOf(loadTask, batchSize)
+
+// batchOf is the body of a request with a task n times.
+func batchOf(task string, n int) string {
+	return `{"tasks":[` + task + strings.Repeat(","+task, n-1) + `]}`
+}
 
 // checkBatch wants every entry accepted.
 func (o *own) checkBatch(a answer) error { return checkBatch(a) }

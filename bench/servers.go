@@ -126,7 +126,7 @@ func (f fleet) pickUps(ctx context.Context, n int) (times []float64, err error) 
 
 // submit submits tasks, some in a request, to the servers in turn.
 func (f fleet) submit(ctx context.Context, tasks, some int) error {
-	body := `{"tasks":[` + loadTask + strings.Repeat(","+loadTask, some-1) + `]}`
+	body := batchOf(loadTask, some)
 	for k := range tasks / some {
 		r := f[k%len(f)]
 		conn, err := r.dial()

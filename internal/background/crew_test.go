@@ -10,10 +10,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestUsedAgain: one function after another runs on one goroutine, which ends after
-// its rest.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// TestUsedAgain: one function after another runs on one goroutine, which rests in
+// between and ends after it.
 func TestUsedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewCrew(t.Context().Done())
@@ -21,6 +21,9 @@ func TestUsedAgain(t *testing.T) {
 		for range 100 {
 			c.Go(func() { most = max(most, runtime.NumGoroutine()-before) })
 			synctest.Wait()
+			if n := runtime.NumGoroutine() - before; n != 1 {
+				t.Fatalf("%d goroutines rest", n)
+			}
 		}
 		if most != 1 {
 			t.Errorf("%d goroutines", most)
