@@ -26,7 +26,7 @@ type times struct {
 }
 
 var standard = times{
-	poll: 5 * time.Second, handOver: 5 * time.Second, idle: 30 * time.Second, tick: time.Second,
+	poll: 5 * time.Second, handOver: 5 * time.Second, idle: 30 * time.Second, tick: time.Second / 4,
 	refill: 5 * time.Second, refillBusy: time.Second, audit: time.Minute, look: 5 * time.Second,
 	pauses: 500 * time.Millisecond, // holds everywhere within a second, also without Redis
 }

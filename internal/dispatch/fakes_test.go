@@ -214,6 +214,7 @@ type refill struct {
 type fakeStore struct {
 	queue    *queue.Queue
 	refilled chan refill
+	pushed   func() // if set, called by a refill when it has pushed
 
 	mu       sync.Mutex
 	rows     map[string]*row
@@ -298,7 +299,11 @@ func (s *fakeStore) refill(ctx context.Context, p tasks.Pair, pr tasks.Priority,
 	case s.refilled <- refill{pr, before, len(ts)}:
 	default:
 	}
-	return len(ts), s.queue.Push(ctx, ts...)
+	err := s.queue.Push(ctx, ts...)
+	if s.pushed != nil {
+		s.pushed()
+	}
+	return len(ts), err
 }
 
 func (s *fakeStore) DuePairs(_ context.Context, groups, kinds []string) ([]tasks.DuePair, error) {

@@ -37,41 +37,47 @@ func (c *consumer) refill(ctx context.Context) {
 		if !due[i] {
 			continue
 		}
-		c.asked[i] = now
-		if err := c.refillQueue(ctx, pr, states[i]); err != nil && ctx.Err() == nil {
+		ours, err := c.refillQueue(ctx, pr, states[i])
+		if err != nil && ctx.Err() == nil {
 			c.log.WarnContext(ctx, "refill", "error", err)
+		}
+		if ours || err != nil { // else again at the next tick
+			c.asked[i] = now
 		}
 	}
 }
 
 // refillQueue puts back what the store holds and the queue lacks, under the lock
-// that lets one server do it at a time.
-func (c *consumer) refillQueue(ctx context.Context, pr tasks.Priority, s queue.State) error {
+// that lets one server do it at a time; ours is false where another has it.
+func (c *consumer) refillQueue(ctx context.Context, pr tasks.Priority, s queue.State) (ours bool, err error) {
 	dry := s.Len == 0 && !s.Paused && refills
 	if !dry && !(s.Overflow && c.queue.Low(s)) {
-		return nil
+		return true, nil
 	}
-	release, ok, err := c.queue.RefillLock(ctx, c.pair, pr)
-	if err != nil || !ok {
-		return err
+	release, ours, err := c.queue.RefillLock(ctx, c.pair, pr)
+	if err != nil || !ours {
+		return false, err
 	}
 	defer release()
 	var before time.Time
 	if dry {
 		before = time.Now().Add(-missingAfter)
 	}
-	// More than one portion while the lock is surely ours: the next is a second away.
-	for began := time.Now(); time.Since(began) < time.Second; {
+	// More than one portion while the lock is surely ours, as workers take meanwhile.
+	for began := time.Now(); ; {
 		n, err := c.tasks.Refill(ctx, c.pair, pr, before, refillPortion)
 		if err != nil {
-			return err
+			return true, err
 		}
 		if n == 0 && s.Overflow {
-			return c.queue.MarkClear(ctx, c.pair, pr)
+			return true, c.queue.MarkClear(ctx, c.pair, pr)
 		}
-		if s.Len += n; n < refillPortion || !c.queue.Low(s) {
-			return nil
+		if n < refillPortion || time.Since(began) >= time.Second {
+			return true, nil
+		}
+		states, err := c.queue.States(ctx, c.pair)
+		if s = states[queue.Lane(pr)]; err != nil || !c.queue.Low(s) {
+			return true, err
 		}
 	}
-	return nil
 }

@@ -97,7 +97,7 @@ func TestWhatRefillAsksFor(t *testing.T) {
 				b.submitMany(test.name, test.entries, echo, tasks.Low)
 				c := b.idleConsumer()
 				s := queue.State{Len: test.entries, Overflow: test.overflow, Paused: test.paused}
-				if err := c.refillQueue(ctx, tasks.Low, s); err != nil {
+				if _, err := c.refillQueue(ctx, tasks.Low, s); err != nil {
 					t.Fatal(err)
 				}
 				got := b.refills()
@@ -111,6 +111,36 @@ func TestWhatRefillAsksFor(t *testing.T) {
 					t.Errorf("misses what is older than %v", age)
 				}
 			})
+		}
+	})
+}
+
+// What workers take while a refill is at it makes room for more.
+func TestRefillGoesOnWhileWorkersTake(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.queue.Window = 2 * refillPortion
+		for i := range 3 * refillPortion {
+			b.store.insert(fmt.Sprint(i), echo, tasks.Normal, time.Time{})
+		}
+		c := b.idleConsumer()
+		overflows := queue.State{Len: 1, Overflow: true}
+		if _, err := c.refillQueue(t.Context(), tasks.Normal, overflows); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.refills(); len(got) != 1 || b.len(echo, tasks.Normal) != refillPortion {
+			t.Fatalf("filled above the half: %v, %d", got, b.len(echo, tasks.Normal))
+		}
+		b.redis.Client().FlushAll(t.Context())
+		b.store.pushed = func() {
+			if _, err := b.queue.Take(t.Context(), echo, [queue.Lanes]int{1: refillPortion}); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := c.refillQueue(t.Context(), tasks.Normal, overflows); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.refills(); len(got) < 2 {
+			t.Errorf("refilled %v", got)
 		}
 	})
 }
@@ -134,6 +164,9 @@ func TestRefillUnderLock(t *testing.T) {
 		one.refill(ctx)
 		if got := b.refills(); len(got) != 2 || got[0].pr == tasks.High || got[1].pr == tasks.High {
 			t.Errorf("while one is locked: %v", got)
+		}
+		if !one.asked[0].IsZero() || one.asked[1].IsZero() {
+			t.Error("what another server refills waits for more than a tick")
 		}
 		release()
 		two.refill(ctx)

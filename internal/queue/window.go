@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"crypto/rand"
 	"sync"
 	"time"
 
@@ -164,16 +165,26 @@ const (
 	refillEvery = time.Second
 )
 
+// releaseRefill ends the lock KEYS[1] after ARGV[2] ms, unless it is another's by
+// now: its value is not ARGV[1].
+var releaseRefill = redis.NewScript(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+	return 0
+end
+if tonumber(ARGV[2]) <= 0 then
+	return redis.call('DEL', KEYS[1])
+end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])`)
+
 // RefillLock takes the right to refill a queue; ok is false where another has
-// it, or had it less than a second ago. The holder calls release when done.
+// it, or took it less than a second ago. The holder calls release when done.
 func (q *Queue) RefillLock(ctx context.Context, p tasks.Pair, pr tasks.Priority) (release func(), ok bool, err error) {
-	lock, began := ownKey(Name(p, pr), "refill"), time.Now()
-	ok, err = q.client.SetNX(ctx, lock, 1, refillLock).Result()
+	lock, ours, began := ownKey(Name(p, pr), "refill"), rand.Text(), time.Now()
+	ok, err = q.client.SetNX(ctx, lock, ours, refillLock).Result()
 	return func() {
-		// Within the second the lock is surely still ours and then keeps the
-		// others away for the rest of it; later it may be another's already.
-		if rest := refillEvery - time.Since(began); rest > 0 {
-			q.client.PExpire(context.WithoutCancel(ctx), lock, max(rest, time.Millisecond))
+		rest := refillEvery - time.Since(began)
+		if err := releaseRefill.Run(context.WithoutCancel(ctx), q.client, []string{lock}, ours, rest.Milliseconds()).Err(); err != nil {
+			q.log.DebugContext(ctx, "refill lock not released, it expires", "error", err)
 		}
 	}, ok, err
 }

@@ -175,6 +175,37 @@ func TestManyWindowsAreForgotten(t *testing.T) {
 	}
 }
 
+// A refill that took its time leaves nothing to wait for, and one that took too
+// long leaves alone what is another's by now.
+func TestRefillLockAfterALongRefill(t *testing.T) {
+	each(t, func(t *testing.T, r *Redis, q *Queue) {
+		take := func() func() {
+			release, ok, err := q.RefillLock(t.Context(), pair, tasks.High)
+			if !ok || err != nil {
+				t.Fatal(ok, err)
+			}
+			return release
+		}
+		ttl := func() time.Duration {
+			return r.Client().PTTL(t.Context(), ownKey(Name(pair, tasks.High), "refill")).Val()
+		}
+		long := take()
+		began := time.Now()
+		eventually(t, "a second is over", func() bool { return time.Since(began) >= refillEvery })
+		long()
+		if left := ttl(); left >= 0 {
+			t.Errorf("stays %v after a refill of %v", left, refillEvery)
+		}
+		tooLong := take()
+		r.Client().Del(t.Context(), ownKey(Name(pair, tasks.High), "refill")) // as its time does
+		take()
+		tooLong()
+		if left := ttl(); left < refillEvery {
+			t.Errorf("another's lock is left %v", left)
+		}
+	})
+}
+
 func TestRefillLock(t *testing.T) {
 	each(t, func(t *testing.T, r *Redis, q *Queue) {
 		began := time.Now()

@@ -45,6 +45,10 @@ type Store interface {
 	// Apply runs one compare-and-set and returns the task after it, and whether
 	// it applied. Where it did not, the task is zero.
 	Apply(ctx context.Context, t Transition) (Task, bool, error)
+	// Stamp is Apply of the transition Stamp for each of ts, as they were read, and
+	// returns those it applied to, after it. It is bulk work: single operations do
+	// not wait for all of it. With an error it returns those it is sure of.
+	Stamp(ctx context.Context, at time.Time, ts ...Task) ([]Task, error)
 	// Claim is Apply for a claim; it returns the input, too, which is nil where the
 	// payloads were dropped.
 	Claim(ctx context.Context, t Transition) (Task, []byte, bool, error)

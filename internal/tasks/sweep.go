@@ -174,27 +174,9 @@ func (s *Service) refill(ctx context.Context, p Pair, pr Priority, stamps Where,
 	if err != nil || len(ts) == 0 {
 		return 0, err
 	}
-	stamped := make([]Task, len(ts))
-	oks := make([]bool, len(ts))
-	place := make([]int, len(ts))
-	for i := range place {
-		place[i] = i
-	}
-	err = inParallel(place, func(i int) error {
-		tr := Stamp(ts[i], at)
-		tr.From = &ts[i] // what else may have changed of it does not matter to the queue
-		var err error
-		stamped[i], oks[i], err = s.Store.Apply(ctx, tr)
-		return err
-	})
-	kept := make([]Task, 0, len(ts))
-	for i, ok := range oks {
-		if ok {
-			kept = append(kept, stamped[i])
-		}
-	}
-	s.push(ctx, kept...) // also after an error: these are stamped
-	return len(kept), err
+	stamped, err := s.Store.Stamp(ctx, at, ts...)
+	s.push(ctx, stamped...) // also after an error: these are stamped
+	return len(stamped), err
 }
 
 // DuePairs returns the pairs with waiting tasks among groups × kinds.

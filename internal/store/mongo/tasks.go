@@ -3,9 +3,11 @@ package mongo
 import (
 	"context"
 	"slices"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/firmlight/firmlight/internal/tasks"
 )
@@ -19,6 +21,7 @@ var (
 
 const (
 	deletePortion = 200   // tasks of one command
+	stampsAtOnce  = 64    // commands under way
 	maxFind       = 10000 // most that Find returns
 )
 
@@ -58,6 +61,28 @@ func (db *DB) Apply(ctx context.Context, t tasks.Transition) (tasks.Task, bool, 
 		db.count(ctx, &t, &after)
 	}
 	return after, ok, nil
+}
+
+// Stamp implements tasks.Store.
+func (db *DB) Stamp(ctx context.Context, at time.Time, ts ...tasks.Task) ([]tasks.Task, error) {
+	applied := make([]bool, len(ts))
+	var stamping errgroup.Group
+	stamping.SetLimit(stampsAtOnce)
+	for i, t := range ts {
+		stamping.Go(func() (err error) {
+			_, applied[i], err = db.Apply(ctx, tasks.Stamp(t, at))
+			return err
+		})
+	}
+	err := stamping.Wait()
+	stamped := make([]tasks.Task, 0, len(ts))
+	for i, t := range ts {
+		if applied[i] {
+			t.EnqueuedAt = at
+			stamped = append(stamped, t)
+		}
+	}
+	return stamped, err
 }
 
 // with adds a field to an operator of an update.

@@ -7,45 +7,55 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/firmlight/firmlight/internal/tasks"
 )
 
 const (
-	insertPortion = 20    // tasks of one operation, so that bulk work yields
+	bulkPortion   = 20    // tasks of one operation, so that bulk work yields
 	deletePortion = 200   // the same for removals
 	maxFind       = 10000 // most that Find returns
 	usualUpdate   = 512   // bytes of a transition's statement
 )
 
-// Insert implements tasks.Store. Portions of insertPortion are operations of their
-// own; with an error those before the first that failed are returned.
+// Insert implements tasks.Store.
 func (db *DB) Insert(ctx context.Context, ts ...tasks.New) ([]tasks.Inserted, error) {
 	out := make([]tasks.Inserted, len(ts))
+	n, err := db.inPortions(ctx, len(ts), func(tx *writeTx, i int) (err error) {
+		out[i], err = tx.insert(&ts[i])
+		return err
+	})
+	return out[:n], err
+}
+
+// inPortions calls f for 0 to n-1, portions of bulkPortion as operations of their own;
+// with an error it returns how many before the first portion that failed are durable.
+func (db *DB) inPortions(ctx context.Context, n int, f func(tx *writeTx, i int) error) (int, error) {
 	var ops []*op
-	for i := 0; i < len(ts); i += insertPortion {
-		portion, done := ts[i:min(i+insertPortion, len(ts))], out[i:]
-		ops = append(ops, &op{rows: len(portion), undo: withAll, run: func(tx *writeTx) error {
-			for i := range portion {
-				var err error
-				if done[i], err = tx.insert(&portion[i]); err != nil {
+	for first := 0; first < n; first += bulkPortion {
+		rows := min(bulkPortion, n-first)
+		ops = append(ops, &op{rows: rows, undo: withAll, run: func(tx *writeTx) error {
+			for i := range rows {
+				if err := f(tx, first+i); err != nil {
 					return err
 				}
 			}
 			return nil
 		}})
 	}
-	if err := db.writer.do(ctx, ops...); err != nil {
-		n := 0
-		for _, o := range ops {
-			if !o.durable() {
-				break
-			}
-			n += o.rows
-		}
-		return out[:n], err
+	err := db.writer.do(ctx, ops...)
+	if err == nil {
+		return n, nil
 	}
-	return out, nil
+	sure := 0
+	for _, o := range ops {
+		if !o.durable() {
+			break
+		}
+		sure += o.rows
+	}
+	return sure, err
 }
 
 func (tx *writeTx) insert(n *tasks.New) (tasks.Inserted, error) {
@@ -180,6 +190,29 @@ func (db *DB) Apply(ctx context.Context, t tasks.Transition) (tasks.Task, bool, 
 		return tasks.Task{}, false, err
 	}
 	return after, true, nil
+}
+
+// Stamp implements tasks.Store.
+func (db *DB) Stamp(ctx context.Context, at time.Time, ts ...tasks.Task) ([]tasks.Task, error) {
+	applied := make([]bool, len(ts))
+	n, err := db.inPortions(ctx, len(ts), func(tx *writeTx, i int) error {
+		tx.fresh.take(ts[i].ID)
+		c, err := update(tasks.Stamp(ts[i], at))
+		if err != nil {
+			return err
+		}
+		rows, err := tx.exec(c.String(), c.args...)
+		applied[i] = rows == 1
+		return err
+	})
+	stamped := make([]tasks.Task, 0, n)
+	for i, t := range ts[:n] {
+		if applied[i] {
+			t.EnqueuedAt = at
+			stamped = append(stamped, t)
+		}
+	}
+	return stamped, err
 }
 
 // update runs a transition's statement and returns the task after it:

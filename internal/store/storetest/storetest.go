@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(tb testing.TB) Stores) {
 		{"claims are for the target", testTarget},
 		{"claims bring the input", testClaimInput},
 		{"one of many claims", testClaimRace},
+		{"stamp", testStamp},
 		{"every column", testColumns},
 		{"unknown columns are refused", testBadColumns},
 		{"insert", testInsert},

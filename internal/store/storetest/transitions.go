@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -186,6 +187,50 @@ func testClaimInput(f *fixture) {
 			f.Errorf("%s: claimed twice: %v %q %v", name, ok, in, err)
 		}
 	}
+}
+
+// testStamp: of many tasks those are stamped, and returned in their order, that are as
+// they were read; and who claims one then sees its stamp.
+func testStamp(f *fixture) {
+	at := f.now.Add(time.Second)
+	var read []tasks.Task
+	var want []string
+	for i := range 45 { // more than a store takes at once
+		t := f.insert()
+		read = append(read, t)
+		switch i % 15 {
+		case 3:
+			f.claim(t, "s")
+		case 7:
+			f.apply(tasks.CancelWaiting(t, f.now))
+		case 11:
+			f.apply(tasks.Stamp(t, at.Add(-time.Millisecond)))
+		default:
+			want = append(want, t.ID)
+		}
+	}
+	read = append(read, tasks.Task{ID: newID(), EnqueuedAt: f.now})
+	stamped, err := f.Tasks.Stamp(f.ctx, at, read...)
+	f.ok(err)
+	var got []string
+	for _, t := range stamped {
+		got = append(got, t.ID)
+		f.equal("returned", t, f.get(t.ID))
+	}
+	f.equal("stamped", got, want)
+	for _, t := range read[:len(read)-1] {
+		row := f.get(t.ID)
+		f.equal("has the stamp", row.EnqueuedAt.Equal(at), slices.Contains(want, t.ID))
+	}
+	claimed, _, _, err := f.Tasks.Claim(f.ctx, tasks.Claim(stamped[0].ID, 0, owner("s"), time.Minute, f.now))
+	f.ok(err)
+	f.equal("claimed", claimed, f.get(stamped[0].ID))
+	again, err := f.Tasks.Stamp(f.ctx, at.Add(time.Second), stamped[:2]...)
+	f.ok(err)
+	f.equal("stamped again", len(again), 1)
+	none, err := f.Tasks.Stamp(f.ctx, at)
+	f.ok(err)
+	f.equal("stamped of none", len(none), 0)
 }
 
 func testClaimRace(f *fixture) {
