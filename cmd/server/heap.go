@@ -19,12 +19,18 @@ const (
 	busyInterval = time.Second
 )
 
+// calmInterval is how long there is no collection after some that followed each other
+// within it, until memory goes back to the system. Go itself does so over minutes, and
+// keeps twice the heap.
+const calmInterval = 10 * time.Second
+
 // spaceCollections keeps collections of garbage apart while the heap is small. A
 // large one is collected by Go's own rule, and all are where the operator sets
 // GOGC.
 func spaceCollections() {
 	if os.Getenv("GOGC") == "" {
-		collected{}.next()
+		calm := time.AfterFunc(calmInterval, debug.FreeOSMemory) // of the start
+		collected{calm: calm}.next()
 	}
 }
 
@@ -32,6 +38,7 @@ func spaceCollections() {
 type collected struct {
 	at      time.Time
 	percent int
+	calm    *time.Timer // gives memory back
 }
 
 // next sets the goal of the next collection by what this one has left and how long ago
@@ -39,8 +46,12 @@ type collected struct {
 func (before collected) next() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
-	now := collected{at: time.Now()}
-	now.percent = gcPercent(live[0].Value.Uint64(), now.at.Sub(before.at))
+	now := collected{at: time.Now(), calm: before.calm}
+	since := now.at.Sub(before.at)
+	if since < calmInterval { // not the one that calm makes
+		now.calm.Reset(calmInterval)
+	}
+	now.percent = gcPercent(live[0].Value.Uint64(), since)
 	if now.percent != before.percent {
 		debug.SetGCPercent(now.percent)
 	}
@@ -48,11 +59,15 @@ func (before collected) next() {
 }
 
 // gcPercent is by how many percent the heap may grow from live bytes, where the last
-// collection was since ago: to minHeap or busyHeap, at least to its double.
+// collection was since ago: to minHeap or busyHeap, at least to its double, or by half
+// where collections are seldom.
 func gcPercent(live uint64, since time.Duration) int {
-	heap := uint64(minHeap)
-	if since < busyInterval {
+	heap, least := uint64(minHeap), 100
+	switch {
+	case since < busyInterval:
 		heap = busyHeap
+	case since >= calmInterval:
+		least = 50
 	}
-	return max(100, int(heap*100/max(live, 1<<20))-100)
+	return max(least, int(heap*100/max(live, 1<<20))-100)
 }
