@@ -59,9 +59,28 @@ func (r *Rules) Validate() error {
 	return fault.Join(errs...)
 }
 
+// Watch says when servers listened: a device is not silent while nobody does.
+type Watch struct {
+	At       time.Time // when Store.OpenSilent last looked; zero: never
+	From, To time.Time // when nobody listened for the last time
+}
+
+// maxPause is how long OpenSilent may pause before that means that no server ran, or
+// none had a store.
+const maxPause = 2 * time.Minute
+
+// Next is the watch at now.
+func (w Watch) Next(now time.Time) Watch {
+	if !w.At.IsZero() && now.Sub(w.At) > maxPause {
+		w.From, w.To = w.At, now
+	}
+	w.At = now
+	return w
+}
+
 // SilentAt returns when a device that stays silent raises an alert; the zero time
 // for one whose silence is not known yet.
-func (r *Rules) SilentAt(d *Device) time.Time {
+func (r *Rules) SilentAt(d *Device, w Watch) time.Time {
 	limit := r.Silence
 	if limit == 0 {
 		if d.Totals.Events < enoughEvents || d.Interval == 0 {
@@ -69,7 +88,11 @@ func (r *Rules) SilentAt(d *Device) time.Time {
 		}
 		limit = max(learnedTimes*d.Interval, leastLearned)
 	}
-	return d.LastSeen.Add(limit + r.Grace)
+	at := d.LastSeen.Add(limit + r.Grace)
+	if d.LastSeen.Before(w.To) && at.After(w.From) {
+		at = at.Add(w.To.Sub(w.From))
+	}
+	return at
 }
 
 // AlertType is what is wrong with a device.

@@ -52,7 +52,7 @@ type Store interface {
 	RulesOf(ctx context.Context, group string) (Rules, error)
 	SetRules(ctx context.Context, group string, r Rules) error
 	// OpenSilent opens an alert for each active device that is silent at now and has
-	// none.
+	// none. It keeps a Watch of its calls, which are more often than maxPause.
 	OpenSilent(ctx context.Context, now time.Time) (opened int, err error)
 	// Alerts lists a group's, newest first, those with an id below q.Before.
 	Alerts(ctx context.Context, q AlertQuery) ([]Alert, error)

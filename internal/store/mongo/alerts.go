@@ -146,6 +146,10 @@ func (db *DB) OpenSilent(ctx context.Context, now time.Time) (opened int, err er
 	if err := db.countLeft(ctx); err != nil {
 		return 0, err
 	}
+	watch, err := db.watch(ctx, now)
+	if err != nil {
+		return 0, err
+	}
 	rules := make(map[string]devsync.Rules)
 	for after := ""; ; {
 		page, err := find[deviceDoc](ctx, db.devices(), D{is("state", devsync.Active), op("_id", "$gt", after)},
@@ -167,7 +171,7 @@ func (db *DB) OpenSilent(ctx context.Context, now time.Time) (opened int, err er
 				rules[d.Group] = r
 			}
 			dev := d.device()
-			at := r.SilentAt(&dev)
+			at := r.SilentAt(&dev, watch)
 			if d.Silent != "" || at.IsZero() || now.Before(at) {
 				continue
 			}
@@ -186,6 +190,23 @@ func (db *DB) OpenSilent(ctx context.Context, now time.Time) (opened int, err er
 			}
 		}
 	}
+}
+
+// watchDoc is a devsync.Watch.
+type watchDoc struct {
+	At   time.Time `bson:"at"`
+	From time.Time `bson:"from"`
+	To   time.Time `bson:"to"`
+}
+
+// watch brings the watch up to date and returns it.
+func (db *DB) watch(ctx context.Context, now time.Time) (devsync.Watch, error) {
+	last, err := findOne[watchDoc](ctx, db.in("meta"), nil, D{is("_id", "silence")})
+	if err != nil {
+		return devsync.Watch{}, err
+	}
+	w := devsync.Watch(last).Next(now)
+	return w, upsert(ctx, db.in("meta"), "silence", D{is("$set", watchDoc(w))})
 }
 
 // devicesOf reads devices by group and id.

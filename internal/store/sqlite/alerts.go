@@ -112,6 +112,10 @@ const (
 
 // OpenSilent implements devsync.Store.
 func (db *DB) OpenSilent(ctx context.Context, now time.Time) (opened int, err error) {
+	watch, err := db.watch(ctx, now)
+	if err != nil {
+		return 0, err
+	}
 	rules := make(map[string]devsync.Rules)
 	for after := int64(0); ; {
 		var page, quiet []*knownDevice
@@ -135,7 +139,7 @@ func (db *DB) OpenSilent(ctx context.Context, now time.Time) (opened int, err er
 				}
 				rules[d.Group] = r
 			}
-			if at := r.SilentAt(&d.Device); !at.IsZero() && !now.Before(at) {
+			if at := r.SilentAt(&d.Device, watch); !at.IsZero() && !now.Before(at) {
 				quiet = append(quiet, d)
 			}
 		}
@@ -146,6 +150,19 @@ func (db *DB) OpenSilent(ctx context.Context, now time.Time) (opened int, err er
 			}
 		}
 	}
+}
+
+// watch brings the watch up to date and returns it.
+func (db *DB) watch(ctx context.Context, now time.Time) (w devsync.Watch, err error) {
+	err = db.write(ctx, func(tx *writeTx) error {
+		err := tx.row("SELECT at, since, until FROM sync_watch", nil, (*timeCol)(&w.At), (*timeCol)(&w.From), (*timeCol)(&w.To))
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		w = w.Next(now)
+		return tx.exec1("REPLACE INTO sync_watch (one, at, since, until) VALUES (1, ?, ?, ?)", ms(w.At), ms(w.From), ms(w.To))
+	})
+	return w, err
 }
 
 // openSilent opens alerts, but of devices that have reported meanwhile.

@@ -118,6 +118,12 @@ func TestPlans(t *testing.T) {
 		c.add(running)
 		wantPlan(t, db, c, "COVERING INDEX tasks_session", false)
 	})
+	t.Run("depth", func(t *testing.T) {
+		c := &clause{}
+		c.add(depth, "g")
+		wantPlan(t, db, c, "queues USING PRIMARY KEY (group_id=?)", false)
+		wantPlan(t, db, c, "COVERING INDEX tasks_scheduled (group_id=?)", false)
+	})
 	t.Run("pairs", func(t *testing.T) {
 		c := &clause{}
 		c.add(duePairs, "[]", "[]", 1)

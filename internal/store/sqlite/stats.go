@@ -259,13 +259,22 @@ func (db *DB) periods(ctx context.Context, group, span string, from int64) ([]ta
 	return found, err
 }
 
-// Depth implements tasks.StatsStore. Parents are not counted, their parts are.
+const depth = `SELECT coalesce(sum(waiting), 0), coalesce(sum(running), 0),
+	(SELECT count(*) FROM tasks INDEXED BY tasks_scheduled WHERE group_id = ?1 AND status = 'scheduled' AND phase = '')
+FROM queues WHERE group_id = ?1`
+
+// Depth implements tasks.StatsStore. The counts are those of the group's queues;
+// parents are not counted, their parts are.
 func (db *DB) Depth(ctx context.Context, group string) (map[tasks.Status]int, error) {
-	return db.byStatus(ctx, `SELECT status, count(*) FROM tasks INDEXED BY tasks_refill
-		WHERE group_id = ?1 AND status IN ('queued', 'scheduled') AND phase = '' GROUP BY status
-		UNION ALL
-		SELECT 'running', count(*) FROM tasks INDEXED BY tasks_session
-		WHERE group_id = ?1 AND status = 'running' AND session <> '' HAVING count(*) > 0`, group)
+	var waiting, running, scheduled int
+	err := db.readRow(ctx, depth, []any{group}, (*intCol)(&waiting), (*intCol)(&running), (*intCol)(&scheduled))
+	counts := make(map[tasks.Status]int)
+	for s, n := range map[tasks.Status]int{tasks.Queued: waiting - scheduled, tasks.Scheduled: scheduled, tasks.Running: running} {
+		if n > 0 {
+			counts[s] = n
+		}
+	}
+	return counts, err
 }
 
 // PruneStats removes the hours before the day (UTC) of a time; their days stay.

@@ -412,10 +412,6 @@ WHERE parent = ? AND parent <> '' AND key <> 'reduce' GROUP BY status`
 
 // CountByStatus implements tasks.Store.
 func (db *DB) CountByStatus(ctx context.Context, parent string) (map[tasks.Status]int, error) {
-	return db.byStatus(ctx, childStatuses, parent)
-}
-
-func (db *DB) byStatus(ctx context.Context, q string, args ...any) (map[tasks.Status]int, error) {
 	counts := make(map[tasks.Status]int)
 	err := db.read(ctx, func(rows *sql.Rows) error {
 		var s string
@@ -423,7 +419,7 @@ func (db *DB) byStatus(ctx context.Context, q string, args ...any) (map[tasks.St
 		err := rows.Scan(&s, (*intCol)(&n))
 		counts[tasks.Status(s)] += n
 		return err
-	}, q, args...)
+	}, childStatuses, parent)
 	return counts, err
 }
 
