@@ -182,15 +182,14 @@ func (b *bench) events(ctx context.Context) ([]row, error) {
 		return nil, err
 	}
 	defer r.stop()
-	targets := []*target{ours}
-	for _, p := range peers {
-		t, err := b.startPeer(ctx, p)
-		if err != nil {
-			return nil, err
-		}
+	others, err := b.startOthers(ctx)
+	for _, t := range others {
 		defer t.stop()
-		targets = append(targets, t)
 	}
+	if err != nil {
+		return nil, err
+	}
+	targets := append([]*target{ours}, others...)
 	l, q := b.newLoader(), load{Connections: eventConnections}
 	for i := range b.rounds {
 		for _, t := range targets {
@@ -207,6 +206,28 @@ func (b *bench) events(ctx context.Context) ([]row, error) {
 	stages, err := l.stages(ctx, r, ours, q)
 	rows[0] = rows[0].note("%s", stages)
 	return rows, errors.Join(err, l.checkKept(ctx, r, ours, q.Connections))
+}
+
+// startOthers starts what P1 is compared with: the peers, or the server of -against.
+func (b *bench) startOthers(ctx context.Context) (others []*target, err error) {
+	if b.against != "" {
+		other := *b
+		other.server = b.against
+		_, t, err := other.startOurs(ctx)
+		if err != nil {
+			return nil, err
+		}
+		t.name, t.what = b.against, "sync event, single, 100 connections: "+b.against
+		return []*target{t}, nil
+	}
+	for _, p := range peers {
+		t, err := b.startPeer(ctx, p)
+		if err != nil {
+			return others, err
+		}
+		others = append(others, t)
+	}
+	return others, nil
 }
 
 // eventRows are the lines of P1: rates, and the ratios within each round.

@@ -62,7 +62,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.profile, "profile", "", "`folder` for CPU profiles of the server during P1 to P4, P7, P9 and P10")
 	f.StringVar(&o.out, "out", "bench/results", "`folder` for latest.md and latest.json")
 	f.StringVar(&o.doc, "doc", "", "Markdown `page` whose table, between two marks, is replaced by this run's")
-	f.StringVar(&o.against, "against", "", "another `server` program that takes the peer's place in P3 and P4")
+	f.StringVar(&o.against, "against", "", "another `server` program that takes the peer's place in P1, P3 and P4")
 	f.DurationVar(&o.soak, "soak", time.Hour, "how `long` -only soak loads the server (with -short 30 s)")
 	f.StringVar(&o.images, "images", "", "`folder` for the growth curves (default that of -out)")
 	if err := f.Parse(args); err != nil {
