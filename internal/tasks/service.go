@@ -76,6 +76,10 @@ const maxOvertaken = 5
 // faster it reads the task again and lets choose look anew; choose says false
 // when there is nothing left to do.
 func (s *Service) decide(ctx context.Context, t Task, choose func(Task) (Transition, bool)) (Task, bool, error) {
+	if err := ctx.Err(); err != nil {
+		return t, false, err
+	}
+	ctx = context.WithoutCancel(ctx) // what is done is told, and pushed, also if the caller leaves meanwhile
 	for range maxOvertaken {
 		tr, want := choose(t)
 		if !want {

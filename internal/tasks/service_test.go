@@ -365,6 +365,49 @@ func (s leftStore) Insert(ctx context.Context, ts ...tasks.New) ([]tasks.Inserte
 	return s.Store.Insert(ctx, ts...)
 }
 
+func (s leftStore) Apply(ctx context.Context, tr tasks.Transition) (tasks.Task, bool, error) {
+	s.leave()
+	return s.Store.Apply(ctx, tr)
+}
+
+// A caller that leaves while its task is cancelled or queued again does not keep
+// worker and queue from hearing of it; one that has left before changes nothing.
+func TestChangesWhoseCallerLeaves(t *testing.T) {
+	f := newFixture(t)
+	running := f.submit(t, tasks.Spec{Kind: "k"})
+	claimed, _ := f.claim(t, running, "session", 1)
+	waiting := f.submit(t, tasks.Spec{Kind: "k"})
+	f.queue.take()
+	leaving := func() (*tasks.Service, context.Context) {
+		ctx, leave := context.WithCancel(t.Context())
+		d := f.Deps
+		d.Store = leftStore{f.store, leave}
+		return tasks.NewService(d), ctx
+	}
+	s, ctx := leaving()
+	if _, err := s.Cancel(ctx, claimed.Task); err != nil {
+		t.Error(err)
+	}
+	if len(f.wire.cancels) != 1 {
+		t.Errorf("workers heard of %q", f.wire.cancels)
+	}
+	s, ctx = leaving()
+	cancelled, err := s.Cancel(ctx, waiting)
+	if err != nil || cancelled.Status != tasks.Cancelled {
+		t.Fatal(cancelled.Status, err)
+	}
+	s, ctx = leaving()
+	if _, err := s.Retry(ctx, cancelled); err != nil {
+		t.Error(err)
+	}
+	if ts := f.queue.take(); len(ts) != 1 || ts[0].Task != waiting.ID {
+		t.Errorf("pushed %+v", ts)
+	}
+	if _, err := s.Cancel(ctx, f.get(t, waiting.ID)); !errors.Is(err, context.Canceled) || f.get(t, waiting.ID).Status != tasks.Queued {
+		t.Errorf("cancelled for a caller that had left: %v", err)
+	}
+}
+
 // A caller that leaves while its tasks are written does not stop them from being
 // queued, nor others from hearing of them.
 func TestSubmitWhoseCallerLeaves(t *testing.T) {
