@@ -80,7 +80,7 @@ func TestInviteLinkRoutes(t *testing.T) {
 	}
 	r := s.ok(http.StatusOK, &preview, "GET", code, nil)
 	if preview.Group.ID != g || preview.Group.Name != "lab" || preview.Role != "member" || preview.ExpiresAt != l.ExpiresAt ||
-		strings.Contains(string(r.body), "ada") {
+		strings.Contains(string(r.body), `"ada"`) {
 		t.Errorf("anybody sees %s", r.body)
 	}
 	s.fails(http.StatusConflict, "already_member", "POST", code+"/join", nil, ada.as())
