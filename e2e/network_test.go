@@ -48,8 +48,11 @@ func (n *network) house(t *testing.T, i int, bin string) (inside, listen string,
 	space, cable, addr := fmt.Sprint(n.name, "-", i), fmt.Sprint(n.name, "v", i), fmt.Sprint(n.net, 10+i)
 	must(t, ip("netns", "add", space))
 	t.Cleanup(func() { must(t, ip("netns", "del", space)) })
+	must(t, ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", space))
+	// By itself it goes with the namespace, and that stays as long as the kernel tries to
+	// end a connection in there, which it cannot.
+	t.Cleanup(func() { must(t, ip("link", "del", cable)) })
 	for _, step := range [][]string{
-		{"link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", space},
 		{"link", "set", cable, "master", n.name, "up"},
 		{"-n", space, "addr", "add", addr + "/24", "dev", "eth0"},
 		{"-n", space, "link", "set", "eth0", "up"},
