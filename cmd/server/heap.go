@@ -46,16 +46,20 @@ type collected struct {
 func (before collected) next() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
-	now := collected{at: time.Now(), calm: before.calm}
-	since := now.at.Sub(before.at)
-	if since < calmInterval { // not the one that calm makes
-		now.calm.Reset(calmInterval)
-	}
-	now.percent = gcPercent(live[0].Value.Uint64(), since)
+	now := before.then(time.Now(), live[0].Value.Uint64())
 	if now.percent != before.percent {
 		debug.SetGCPercent(now.percent)
 	}
 	runtime.AddCleanup(new([64]byte), collected.next, now) // garbage, that the next collection finds
+}
+
+// then is a collection at a time that has left so many bytes.
+func (before collected) then(at time.Time, live uint64) collected {
+	since := at.Sub(before.at)
+	if since < calmInterval { // not the one that calm makes
+		before.calm.Reset(calmInterval)
+	}
+	return collected{at: at, percent: gcPercent(live, since), calm: before.calm}
 }
 
 // gcPercent is by how many percent the heap may grow from live bytes, where the last

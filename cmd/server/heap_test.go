@@ -2,6 +2,7 @@ package main
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -18,6 +19,39 @@ func TestGCPercent(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestMemoryGoesBackWhenABurstIsOver: once, and not again for the collection that this
+// makes itself.
+func TestMemoryGoesBackWhenABurstIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var last collected
+		collect := func() { last = last.then(time.Now(), 1<<20) }
+		given := 0
+		last.calm = time.AfterFunc(calmInterval, func() {
+			given++
+			collect()
+		})
+		wait := func(d time.Duration, want int) {
+			t.Helper()
+			time.Sleep(d) //nolint:forbidigo // of the bubble
+			synctest.Wait()
+			if given != want {
+				t.Errorf("%d times, want %d", given, want)
+			}
+		}
+		collect()
+		wait(calmInterval, 1) // of the start
+		wait(time.Hour, 1)
+		collect()
+		wait(time.Hour, 1) // a single one is no burst
+		for range 20 {
+			collect()
+			wait(calmInterval-time.Second, 1)
+		}
+		wait(time.Second, 2)
+		wait(time.Hour, 2)
+	})
 }
 
 // TestFirstCollection: at the start there was none before.
