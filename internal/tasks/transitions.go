@@ -348,6 +348,18 @@ func Stamp(t Task, now time.Time) Transition {
 	}
 }
 
+// Stamped returns those of ts that Stamp was applied to, after it.
+func Stamped(ts []Task, applied []bool, at time.Time) []Task {
+	stamped := make([]Task, 0, len(ts))
+	for i, t := range ts {
+		if applied[i] {
+			t.EnqueuedAt = at
+			stamped = append(stamped, t)
+		}
+	}
+	return stamped
+}
+
 // Backoff is how long a task waits after its n-th failure: 1 s doubling to
 // 10 min, of which a random half, so that failures do not come back together.
 func Backoff(n int) time.Duration {

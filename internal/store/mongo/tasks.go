@@ -75,14 +75,7 @@ func (db *DB) Stamp(ctx context.Context, at time.Time, ts ...tasks.Task) ([]task
 		})
 	}
 	err := stamping.Wait()
-	stamped := make([]tasks.Task, 0, len(ts))
-	for i, t := range ts {
-		if applied[i] {
-			t.EnqueuedAt = at
-			stamped = append(stamped, t)
-		}
-	}
-	return stamped, err
+	return tasks.Stamped(ts, applied, at), err
 }
 
 // with adds a field to an operator of an update.

@@ -205,14 +205,7 @@ func (db *DB) Stamp(ctx context.Context, at time.Time, ts ...tasks.Task) ([]task
 		applied[i] = rows == 1
 		return err
 	})
-	stamped := make([]tasks.Task, 0, n)
-	for i, t := range ts[:n] {
-		if applied[i] {
-			t.EnqueuedAt = at
-			stamped = append(stamped, t)
-		}
-	}
-	return stamped, err
+	return tasks.Stamped(ts[:n], applied, at), err
 }
 
 // update runs a transition's statement and returns the task after it:
