@@ -1,6 +1,8 @@
 package main
 
 import (
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,19 +27,24 @@ func TestGCPercent(t *testing.T) {
 // makes itself.
 func TestMemoryGoesBackWhenABurstIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var last collected
-		collect := func() { last = last.then(time.Now(), 1<<20) }
-		given := 0
+		collect := func() {
+			mu.Lock()
+			defer mu.Unlock()
+			last = last.then(time.Now(), 1<<20)
+		}
+		var given atomic.Int64
 		last.calm = time.AfterFunc(calmInterval, func() {
-			given++
+			given.Add(1)
 			collect()
 		})
-		wait := func(d time.Duration, want int) {
+		wait := func(d time.Duration, want int64) {
 			t.Helper()
 			time.Sleep(d) //nolint:forbidigo // of the bubble
 			synctest.Wait()
-			if given != want {
-				t.Errorf("%d times, want %d", given, want)
+			if got := given.Load(); got != want {
+				t.Errorf("%d times, want %d", got, want)
 			}
 		}
 		collect()
