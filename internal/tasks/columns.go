@@ -12,7 +12,7 @@ type Shape uint8
 
 // The shapes; Fixed is a flag.
 const (
-	ShapeText Shape = iota
+	ShapeText Shape = 1 + iota
 	ShapeNumber
 	ShapeInstant
 	ShapeFloat
@@ -48,11 +48,11 @@ func (c Column) Shape() (Shape, error) {
 	return s, nil
 }
 
-// Check reports a value that the column does not hold.
-func (c Column) Check(v any) error {
+// Check returns the column's shape, and an error for a value that it does not hold.
+func (c Column) Check(v any) (Shape, error) {
 	s, err := c.Shape()
 	if err != nil {
-		return err
+		return s, err
 	}
 	var is Shape
 	switch v.(type) {
@@ -68,24 +68,19 @@ func (c Column) Check(v any) error {
 		is = ShapeError
 	case FanOut:
 		is = ShapeFanOut
-	default:
-		return fmt.Errorf("tasks: %T for %q", v, c)
 	}
-	if is != s&^ShapeFixed {
-		return fmt.Errorf("tasks: %T for %q", v, c)
+	if is == 0 || is != s&^ShapeFixed {
+		return s, fmt.Errorf("tasks: %T for %q", v, c)
 	}
-	return nil
+	return s, nil
 }
 
 // Check reports an assignment of another shape, to a fixed column, or an
 // increment of what is no number.
 func (a Assign) Check() error {
-	s, err := a.Column.Shape()
+	s, err := a.Column.Check(a.Value)
 	if err == nil && (s&ShapeFixed != 0 || a.Inc && s != ShapeNumber) {
 		err = fmt.Errorf("tasks: %q cannot be assigned so", a.Column)
-	}
-	if err == nil {
-		err = a.Column.Check(a.Value)
 	}
 	return err
 }

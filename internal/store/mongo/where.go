@@ -46,10 +46,6 @@ func where(filter D, w tasks.Where) (D, error) {
 
 // cond translates one condition; nil: it always holds.
 func cond(c tasks.Cond) (D, error) {
-	s, err := c.Column.Shape()
-	if err != nil {
-		return nil, err
-	}
 	field := fieldOf(c.Column)
 	switch c.Op {
 	case tasks.OpIn:
@@ -61,7 +57,8 @@ func cond(c tasks.Cond) (D, error) {
 		}
 		return words(q), nil
 	}
-	if err := c.Column.Check(c.Value); err != nil {
+	s, err := c.Column.Check(c.Value)
+	if err != nil {
 		return nil, err
 	}
 	if c.Op == tasks.OpEq {
@@ -91,14 +88,15 @@ func in(c tasks.Cond, field string) (D, error) {
 	values := make([]any, v.Len())
 	for i := range values {
 		values[i] = v.Index(i).Interface()
-		if err := c.Column.Check(values[i]); err != nil {
+		if _, err := c.Column.Check(values[i]); err != nil {
 			return nil, err
 		}
 	}
 	if len(values) == 1 {
 		return D{op(field, "$eq", values[0])}, nil
 	}
-	return D{op(field, "$in", values)}, nil
+	_, err := c.Column.Shape() // where there are no values
+	return D{op(field, "$in", values)}, err
 }
 
 // words holds for a title with a word for each of q that it begins, and for the

@@ -45,14 +45,10 @@ func (c *clause) where(w tasks.Where) error {
 }
 
 func (c *clause) cond(cond tasks.Cond) error {
-	s, err := cond.Column.Shape()
-	if err != nil {
-		return err
-	}
 	col := string(cond.Column)
 	switch cond.Op {
 	case tasks.OpIn:
-		return c.in(col, cond.Value)
+		return c.in(cond.Column, cond.Value)
 	case tasks.OpWords:
 		q, ok := cond.Value.(string)
 		if !ok || cond.Column != tasks.ColTitle {
@@ -65,7 +61,11 @@ func (c *clause) cond(cond tasks.Cond) error {
 	if !ok {
 		return fmt.Errorf("sqlite: no operator %d", cond.Op)
 	}
-	v, err := convert(cond.Column, cond.Value)
+	s, err := cond.Column.Check(cond.Value)
+	if err != nil {
+		return err
+	}
+	v, err := convert(cond.Value)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ var notEmpty = map[tasks.Column]bool{
 	tasks.ColParent: true, tasks.ColPhase: true, tasks.ColSession: true, tasks.ColTarget: true, tasks.ColWorker: true,
 }
 
-func (c *clause) in(col string, values any) error {
+func (c *clause) in(col tasks.Column, values any) error {
 	var list []any
 	switch vs := values.(type) {
 	case []string:
@@ -114,18 +114,22 @@ func (c *clause) in(col string, values any) error {
 	}
 	if len(list) == 0 {
 		c.add(" AND 0")
-		return nil
+		_, err := col.Shape()
+		return err
 	}
 	converted := make([]value, len(list))
 	for i, v := range list {
-		var err error
-		if converted[i], err = convert(tasks.Column(col), v); err != nil {
+		_, err := col.Check(v)
+		if err == nil {
+			converted[i], err = convert(v)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	// In the order of the indexes' own lists, which is how SQLite knows them again.
 	slices.SortStableFunc(converted, func(a, b value) int { return strings.Compare(a.literal, b.literal) })
-	c.text(" AND ", col, " IN (")
+	c.text(" AND ", string(col), " IN (")
 	for i, v := range converted {
 		if i > 0 {
 			c.add(", ")
@@ -153,7 +157,7 @@ func (c *clause) set(as []tasks.Assign) error {
 		if err := a.Check(); err != nil {
 			return err
 		}
-		v, err := convert(a.Column, a.Value)
+		v, err := convert(a.Value)
 		if err != nil {
 			return err
 		}
@@ -202,11 +206,8 @@ func (c *clause) value(v value) {
 	}
 }
 
-// convert returns v for a column.
-func convert(col tasks.Column, v any) (value, error) {
-	if err := col.Check(v); err != nil {
-		return value{}, err
-	}
+// convert returns what some column holds as SQL.
+func convert(v any) (value, error) {
 	switch v := v.(type) {
 	case tasks.Status:
 		return word(string(v)), nil
@@ -235,7 +236,7 @@ func convert(col tasks.Column, v any) (value, error) {
 	case tasks.FanOut:
 		return value{arg: fanOutJSON(v)}, nil
 	}
-	return value{}, fmt.Errorf("sqlite: %T for %q", v, col)
+	return value{}, fmt.Errorf("sqlite: no column holds %T", v)
 }
 
 // word is a constant of the domain, written out where it is a plain word.

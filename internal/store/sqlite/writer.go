@@ -29,6 +29,11 @@ const (
 	bulkMinRows = 16 // an operation of at least so many rows is bulk
 )
 
+// writeCache is the writer's cache of pages. SQLite looks through all of it at the end of
+// a transaction in which a page was split, and what is written next is seldom elsewhere
+// than what was written last.
+const writeCache = "cache_size(-8192)"
+
 // op is one operation of one caller.
 type op struct {
 	ctx context.Context
@@ -109,7 +114,7 @@ type committed struct {
 }
 
 func startWriter(ctx context.Context, file string, p *atomic.Pointer[probe], g *groupCache, log *slog.Logger) (*writer, error) {
-	db, err := sql.Open("sqlite", dsn(file))
+	db, err := sql.Open("sqlite", dsn(file, writeCache))
 	if err != nil {
 		return nil, err
 	}
