@@ -22,7 +22,8 @@ type call struct {
 	body   []byte
 }
 
-// receiver answers with status, and hands on what it got.
+// receiver answers with the status there was when it was called, and hands on
+// what it got.
 func receiver(t *testing.T, status *atomic.Int32) (url string, calls <-chan call) {
 	got := make(chan call, 16)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -30,8 +31,9 @@ func receiver(t *testing.T, status *atomic.Int32) (url string, calls <-chan call
 		if err != nil {
 			t.Error(err)
 		}
+		s := int(status.Load()) // before got: who reads it sets the status of the next call
 		got <- call{r.Header, body}
-		if s := int(status.Load()); s >= 300 && s < 400 {
+		if s >= 300 && s < 400 {
 			http.Redirect(w, r, "/elsewhere", s)
 		} else {
 			w.WriteHeader(s)
