@@ -127,9 +127,6 @@ func (s *Service) settle(ctx context.Context, t Task) {
 
 // push hurries tasks; where Redis is away, refill brings them later.
 func (s *Service) push(ctx context.Context, ts ...Task) {
-	if len(ts) == 0 {
-		return
-	}
 	tickets := make([]Ticket, len(ts))
 	for i, t := range ts {
 		tickets[i] = TicketOf(t)
@@ -138,6 +135,9 @@ func (s *Service) push(ctx context.Context, ts ...Task) {
 }
 
 func (s *Service) pushTickets(ctx context.Context, ts ...Ticket) {
+	if len(ts) == 0 {
+		return
+	}
 	ctx = context.WithoutCancel(ctx) // a caller that leaves does not hold up its tasks
 	began := time.Now()
 	err := s.Queue.Push(ctx, ts...)

@@ -3,7 +3,6 @@ package tasks
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/firmlight/firmlight/internal/fault"
@@ -37,18 +36,22 @@ type Submitter struct {
 // Submit accepts specs for a group, each on its own; accepted tasks are durable
 // when it returns. Large submissions take turns with others.
 func (s *Service) Submit(ctx context.Context, by Submitter, specs []Spec) []Outcome {
-	out := make([]Outcome, 0, len(specs))
-	for portion := range slices.Chunk(specs, submitPortion) {
-		out = append(out, s.submitPortion(ctx, by, portion)...)
+	out := make([]Outcome, len(specs))
+	for first := 0; first < len(specs); first += submitPortion {
+		end := min(first+submitPortion, len(specs))
+		s.submitPortion(ctx, by, specs[first:end], out[first:end])
 	}
 	return out
 }
 
-// submitPortion is Submit for what goes through at once.
-func (s *Service) submitPortion(ctx context.Context, by Submitter, specs []Spec) []Outcome {
-	out, began := make([]Outcome, len(specs)), time.Now()
+// submitPortion is Submit for what goes through at once; out has a place for each.
+func (s *Service) submitPortion(ctx context.Context, by Submitter, specs []Spec, out []Outcome) {
+	began := time.Now()
 	if err := s.submits.Acquire(ctx, int64(len(specs))); err != nil {
-		return failAll(out, err)
+		for i := range out {
+			out[i].Err = err
+		}
+		return
 	}
 	defer s.submits.Release(int64(len(specs)))
 	s.turns.note(began)
@@ -64,7 +67,7 @@ func (s *Service) submitPortion(ctx context.Context, by Submitter, specs []Spec)
 		news, place = append(news, n), append(place, i)
 	}
 	if len(news) == 0 {
-		return out
+		return
 	}
 	ctx = context.WithoutCancel(ctx) // a caller that leaves now leaves tasks behind; they start as others do
 	inserted, err := s.Store.Insert(ctx, news...)
@@ -86,7 +89,6 @@ func (s *Service) submitPortion(ctx context.Context, by Submitter, specs []Spec)
 	}
 	s.launch(ctx, inserted)
 	s.recall(ctx, by.Group, out)
-	return out
 }
 
 // recall cancels what was submitted while its group was being deleted: the
@@ -105,13 +107,6 @@ func (s *Service) recall(ctx context.Context, group string, out []Outcome) {
 		}
 		out[i] = Outcome{Err: gone}
 	}
-}
-
-func failAll(out []Outcome, err error) []Outcome {
-	for i := range out {
-		out[i].Err = err
-	}
-	return out
 }
 
 // prepare validates one spec and fixes its fan-out.
@@ -172,7 +167,7 @@ func (s *Service) fanOut(ctx context.Context, sp *Spec, group string) (FanOut, e
 
 // launch hurries what was just inserted.
 func (s *Service) launch(ctx context.Context, inserted []Inserted) {
-	var waiting []Task
+	waiting := make([]Ticket, 0, len(inserted))
 	for _, ins := range inserted {
 		if ins.Existed {
 			continue
@@ -182,8 +177,8 @@ func (s *Service) launch(ctx context.Context, inserted []Inserted) {
 		case ins.Task.IsParent():
 			s.parents.kick(ins.Task.ID)
 		case !ins.Task.EnqueuedAt.IsZero():
-			waiting = append(waiting, ins.Task)
+			waiting = append(waiting, TicketOf(ins.Task))
 		}
 	}
-	s.push(ctx, waiting...)
+	s.pushTickets(ctx, waiting...)
 }

@@ -121,7 +121,8 @@ func (t Task) View() View {
 		v.Error = &TaskErrorView{Code: t.Error.Code, Message: t.Error.Message, Retryable: t.Error.Retryable}
 	}
 	if t.Parent != "" && t.Key != ReduceKey {
-		v.Index = &t.Index
+		index := t.Index // a pointer into t would keep all of it
+		v.Index = &index
 	}
 	if t.IsParent() {
 		f := t.FanOut

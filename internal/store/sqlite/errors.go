@@ -19,9 +19,12 @@ var errClosed = errors.New("the store is closed")
 // Unavailable where the database cannot be used just now; faults, the ends of
 // contexts and sql.ErrNoRows as they are; the rest wrapped.
 func fail(err error) error {
+	if err == nil {
+		return nil
+	}
 	var f *fault.Error
 	switch {
-	case err == nil, errors.As(err, &f), errors.Is(err, sql.ErrNoRows),
+	case errors.As(err, &f), errors.Is(err, sql.ErrNoRows),
 		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case away(err):

@@ -26,9 +26,9 @@ var (
 		strings.Repeat("?, ", len(taskColumns)) + "?) ON CONFLICT DO NOTHING"
 )
 
-// rowArgs returns t's values in the order of taskColumns.
+// rowArgs returns t's values in the order of taskColumns, with room for words.
 func rowArgs(t *tasks.Task) []any {
-	return []any{
+	return append(make([]any, 0, len(taskColumns)+1),
 		t.ID, t.Group, t.Kind, t.Title, t.CreatedBy, string(t.Priority), string(t.Status), string(t.Phase),
 		ms(t.CreatedAt), ms(t.RunAt), ms(t.EnqueuedAt), ms(t.StartedAt), ms(t.Deadline), ms(t.FinishedAt), ms(t.CancelRequestedAt),
 		t.Attempt, t.Failures, t.MaxAttempts, t.Reassignments, t.MaxReassignments, t.Timeout.Milliseconds(),
@@ -36,7 +36,7 @@ func rowArgs(t *tasks.Task) []any {
 		nullable(t.Percent, func(p float64) float64 { return p }), t.Message, errorJSON(t.Error), t.Trace, t.InBytes, t.OutBytes,
 		ms(t.DropAt), ms(t.DroppedAt), nullable(t.ResultRetention, time.Duration.Milliseconds), t.Parent, t.Key, t.Index, t.Count, t.Target,
 		fanOutJSON(t.FanOut), t.Gen, t.ReduceBy, ms(t.ReduceUntil), t.ReduceN,
-	}
+	)
 }
 
 // scanTask reads a row of selectCols.
