@@ -9,17 +9,37 @@ import (
 )
 
 func TestGCPercent(t *testing.T) {
-	for live, want := range map[uint64]struct{ calm, usual, busy int }{
-		0: {1900, 1900, 6300}, 1 << 20: {1900, 1900, 6300}, 5 << 20: {300, 300, 1180}, 10 << 20: {100, 100, 540},
-		11 << 20: {81, 100, 481}, 32 << 20: {50, 100, 100}, 1 << 40: {50, 100, 100},
+	for _, c := range []struct {
+		live, rate float64 // MB, MB/s
+		since      time.Duration
+		want       int
+	}{
+		{0, 0, time.Second, 1900}, {1, 0, time.Second, 1900}, {5, 0, time.Second, 300}, // to minHeap
+		{5, 9.9, time.Second, 300}, {5, 25, time.Second, 900}, {5, 50, time.Second, 1900}, // for two seconds
+		{5, 80, time.Second, 3100}, {5, 81, time.Second, 3100}, {5, 1e6, time.Millisecond, 3100}, // to busyHeap
+		{11, 0, calmInterval - 1, 100}, {11, 0, calmInterval, 81}, {1e6, 1e6, calmInterval - 1, 100}, {1e6, 1e6, calmInterval, 50},
 	} {
-		for since, want := range map[time.Duration]int{
-			calmInterval: want.calm, calmInterval - 1: want.usual, busyInterval: want.usual, busyInterval - 1: want.busy,
-		} {
-			if got := gcPercent(live, since); got != want {
-				t.Errorf("with %d bytes in use, %s after the last collection, the heap may grow by %d %%, want %d", live, since, got, want)
-			}
+		if got := gcPercent(uint64(c.live*(1<<20)), c.rate*(1<<20), c.since); got != c.want {
+			t.Errorf("%.0f MB in use, %.1f MB/s, %s after the last collection: the heap may grow by %d %%, want %d",
+				c.live, c.rate, c.since, got, c.want)
 		}
+	}
+}
+
+// TestRateOfAllocation: it is that since the collection before.
+func TestRateOfAllocation(t *testing.T) {
+	start := time.Now()
+	c := collected{at: start, allocated: 1000 << 20, calm: time.NewTimer(time.Hour)}
+	c = c.then(start.Add(time.Second), 5<<20, 1050<<20)
+	if c.percent != 1900 {
+		t.Errorf("50 MB in a second: %d %%", c.percent)
+	}
+	c = c.then(start.Add(6*time.Second), 5<<20, 1100<<20)
+	if c.percent != 300 {
+		t.Errorf("50 MB in five seconds: %d %%", c.percent)
+	}
+	if c = c.then(start.Add(6*time.Second), 5<<20, 1101<<20); c.percent != 3100 {
+		t.Errorf("at once: %d %%", c.percent)
 	}
 }
 
@@ -32,7 +52,7 @@ func TestMemoryGoesBackWhenABurstIsOver(t *testing.T) {
 		collect := func() {
 			mu.Lock()
 			defer mu.Unlock()
-			last = last.then(time.Now(), 1<<20)
+			last = last.then(time.Now(), 1<<20, 0)
 		}
 		var given atomic.Int64
 		last.calm = time.AfterFunc(calmInterval, func() {
