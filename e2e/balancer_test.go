@@ -162,7 +162,7 @@ func TestBalancerOfTwo(t *testing.T) {
 		ids = append(ids, c.submit(map[string]any{"kind": "sleep", "input": map[string]int{"ms": ms}}).ID)
 	}
 	for range 4 {
-		sleep(2000)
+		sleep(8000)
 	}
 	for _, id := range ids {
 		c.running(id)

@@ -112,6 +112,8 @@ type started struct {
 	mu   sync.Mutex
 	text bytes.Buffer // both streams
 	done chan int     // the exit status
+
+	terminal int // the file descriptor of atTerminal's
 }
 
 func (s *started) Write(b []byte) (int, error) {
@@ -147,6 +149,16 @@ func (s *started) says(words string) {
 	})
 }
 
+// hides waits until the terminal no longer shows what is typed: a prompt comes
+// before that.
+func (s *started) hides() {
+	s.t.Helper()
+	eventually(s.t, 20*time.Second, "the echo is off", func() bool {
+		mode, err := unix.IoctlGetTermios(s.terminal, unix.TCGETS)
+		return err == nil && mode.Lflag&unix.ECHO == 0
+	})
+}
+
 // ends waits for the end and expects a status.
 func (s *started) ends(status int) {
 	s.t.Helper()
@@ -160,8 +172,8 @@ func (s *started) ends(status int) {
 	}
 }
 
-// atTerminal starts a command at a terminal of its own; keys are typed with type.
-func (u *terminalUser) atTerminal(args ...string) (*started, func(keys string)) {
+// atTerminal starts a command at a terminal of its own; keys are typed with press.
+func (u *terminalUser) atTerminal(args ...string) (s *started, press func(keys string)) {
 	u.t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	must(u.t, err)
@@ -173,7 +185,7 @@ func (u *terminalUser) atTerminal(args ...string) (*started, func(keys string)) 
 	must(u.t, unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: 120}))
 	tty, err := os.OpenFile(fmt.Sprint("/dev/pts/", number), os.O_RDWR|syscall.O_NOCTTY, 0)
 	must(u.t, err)
-	s := &started{t: u.t, cmd: u.command(args...), done: make(chan int, 1)}
+	s = &started{t: u.t, cmd: u.command(args...), done: make(chan int, 1), terminal: fd}
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = tty, tty, tty
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	must(u.t, s.cmd.Start())

@@ -383,6 +383,7 @@ func testCLITerminal(t *testing.T, o *office) {
 	s.says("Username or email")
 	press("ada\n")
 	s.says("Password: ")
+	s.hides()
 	press("a long password\n")
 	s.says("Logged in to")
 	s.ends(0)

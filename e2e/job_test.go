@@ -93,6 +93,21 @@ func (c *cluster) working(id string) {
 	})
 }
 
+// ledger gives the testworkers that start from now on a file to note in what they
+// begin; begun waits for the first of it.
+func (c *cluster) ledger() (begun func()) {
+	c.t.Helper()
+	file := filepath.Join(c.t.TempDir(), "ledger")
+	c.t.Setenv("LEDGER", file)
+	return func() {
+		c.t.Helper()
+		eventually(c.t, 20*time.Second, "a worker has begun", func() bool {
+			noted, err := os.ReadFile(file)
+			return err == nil && len(noted) > 0
+		})
+	}
+}
+
 func TestCancelReachesARunningWorker(t *testing.T) {
 	c := start(t)
 	c.worker("w", 1)
@@ -151,15 +166,11 @@ func TestServerComesBack(t *testing.T) {
 // later changes nothing.
 func TestFrozenWorker(t *testing.T) {
 	c := start(t, "FIRMLIGHT_WORKER_PING=200ms", "FIRMLIGHT_WORKER_TIMEOUT=1s", "FIRMLIGHT_WORKER_GRACE=500ms")
-	ledger := filepath.Join(t.TempDir(), "ledger")
-	t.Setenv("LEDGER", ledger)
+	begun := c.ledger()
 	frozen := c.testWorker("frozen", 1)
 	c.connected(1)
 	task := c.submit(map[string]any{"kind": "work", "input": map[string]int{"ms": 1000}})
-	eventually(t, 20*time.Second, "the worker has begun", func() bool {
-		begun, err := os.ReadFile(ledger)
-		return err == nil && len(begun) > 0
-	})
+	begun()
 	must(t, frozen.Signal(syscall.SIGSTOP))
 	c.testWorker("fresh", 1)
 	c.wait(task.ID, "succeeded")

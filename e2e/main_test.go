@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -120,9 +121,22 @@ func (c *cluster) testWorkerAt(url, name string, slots int) *kit.Process {
 // submit submits a task that must be accepted.
 func (c *cluster) submit(spec map[string]any) kit.Task {
 	c.t.Helper()
-	t, err := c.Submit(c.t.Context(), c.group, spec)
+	t, err := c.offer(spec)
 	must(c.t, err)
 	return t
+}
+
+// offer submits a task, again while the store is behind, as every client should. Any
+// other refusal is returned: nothing was to be away.
+func (c *cluster) offer(spec map[string]any) (kit.Task, error) {
+	for {
+		t, err := c.Submit(c.t.Context(), c.group, spec)
+		var p *kit.Problem
+		if !errors.As(err, &p) || p.Code != "busy" {
+			return t, err
+		}
+		pause(c.t.Context(), time.Second)
+	}
 }
 
 // wait waits for a task's end and expects a status.

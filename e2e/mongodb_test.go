@@ -61,7 +61,7 @@ func TestMongoDB(t *testing.T) {
 
 	var ids []string
 	for i := range 6 {
-		task := c.submit(map[string]any{"kind": "sleep", "title": fmt.Sprint("sleep ", i), "input": map[string]int{"ms": 2000}})
+		task := c.submit(map[string]any{"kind": "sleep", "title": fmt.Sprint("sleep ", i), "input": map[string]int{"ms": 8000}})
 		ids = append(ids, task.ID)
 	}
 	for _, id := range ids { // six slots: two of them there

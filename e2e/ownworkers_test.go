@@ -108,7 +108,7 @@ func TestOwnWorkers(t *testing.T) {
 	c.decide(box.ID, map[string]any{"slots_cap": 2})
 	var four []kit.Task
 	for range 4 {
-		four = append(four, c.submit(sleep(1500)))
+		four = append(four, c.submit(sleep(5000)))
 	}
 	c.running(four[1].ID)
 	c.waits(four[2].ID)
@@ -226,7 +226,7 @@ func TestWorkerHistorySurvives(t *testing.T) {
 		}
 		sum.Tasks, sum.Succeeded, sum.RunS = sum.Tasks+r.Tasks, sum.Succeeded+r.Succeeded, sum.RunS+r.RunS
 	}
-	if sum.Tasks != 6 || sum.Succeeded != 6 || sum.RunS != 1 {
+	if sum.Tasks != 6 || sum.Succeeded != 6 || sum.RunS < 1 || sum.RunS > 10 {
 		t.Errorf("history %s", fmt.Sprint(got.Items))
 	}
 }

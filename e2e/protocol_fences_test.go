@@ -90,7 +90,7 @@ var livenessRules = []protocolRule{
 		for range more {
 			last = <-w.pings
 		}
-		within(s.t, "pings", last.Sub(first)/more, rulePing*9/10, rulePing*3/2)
+		within(s.t, "pings", last.Sub(first)/more, rulePing*7/10, rulePing*2)
 	}},
 	{"silence closes with 4508, and grace follows", func(s *outsider) {
 		w, a := s.busy(nil, nil)

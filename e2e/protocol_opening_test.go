@@ -50,7 +50,7 @@ var transportRules = []protocolRule{
 	}},
 	{"an expired token: 4401, then 401", func(s *outsider) {
 		me := s.person()
-		soon := time.Now().Add(2 * time.Second).UTC().Format("2006-01-02T15:04:05.000Z")
+		soon := time.Now().Add(5 * time.Second).UTC().Format("2006-01-02T15:04:05.000Z")
 		_, secret := s.workerToken(me, msg{"expires_at": soon})
 		w := s.openWith(secret)
 		w.send(s.hello())

@@ -25,11 +25,11 @@ import (
 const (
 	rulePing    = 200 * time.Millisecond
 	ruleTimeout = 2 * time.Second
-	ruleGrace   = time.Second
+	ruleGrace   = 3 * time.Second
 
 	patience = 15 * time.Second       // for what has to come
 	silence  = 300 * time.Millisecond // in which what must not come does not
-	atOnce   = 500 * time.Millisecond
+	atOnce   = 2 * time.Second        // less than ruleGrace, to be told from waiting for its end
 )
 
 type protocolRule struct {

@@ -15,8 +15,9 @@ import (
 const (
 	rollingRun = 2 * time.Second // of a task
 	// rollingMargin is for everything but a task's run and its wait for a slot: the
-	// store, the way to a worker, a worker's way to another server.
-	rollingMargin = 3 * time.Second
+	// store, the way to a worker, a worker's way to another server (up to 2 s). Less
+	// than the 6 s after which a server is taken for dead.
+	rollingMargin = 5 * time.Second
 )
 
 // TestRollingRestart: three servers are drained (SIGTERM) and replaced one after

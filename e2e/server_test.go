@@ -174,10 +174,10 @@ func TestDataDirectory(t *testing.T) {
 func TestStopOrder(t *testing.T) {
 	c := start(t, "FIRMLIGHT_LOG_LEVEL=debug")
 	c.worker("w", 1)
-	task := c.submit(map[string]any{"kind": "sleep", "input": map[string]int{"ms": 1500}})
+	task := c.submit(map[string]any{"kind": "sleep", "input": map[string]int{"ms": 8000}})
 	c.running(task.ID)
 	must(t, c.Signal(syscall.SIGTERM))
-	eventually(t, time.Second, "no new connections", func() bool {
+	eventually(t, 5*time.Second, "no new connections", func() bool {
 		_, err := c.Get(t.Context(), task.ID)
 		return err != nil
 	})
@@ -227,7 +227,7 @@ func TestKilledWhileStopping(t *testing.T) {
 				if n == 25 {
 					close(signalled)
 				}
-				task, err := c.Submit(ctx, c.group, map[string]any{"kind": "work", "input": map[string]int{"ms": 20 * (n % 100)}})
+				task, err := c.offer(map[string]any{"kind": "work", "input": map[string]int{"ms": 20 * (n % 100)}})
 				if err != nil {
 					ids <- mine
 					return

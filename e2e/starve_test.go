@@ -2,14 +2,17 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/firmlight/firmlight/e2e/kit"
+	"github.com/firmlight/firmlight/internal/client"
 )
 
 // TestSubmittingDoesNotStarveDispatch: invariant 6 of docs/architecture.md.
@@ -23,14 +26,9 @@ func TestSubmittingDoesNotStarveDispatch(t *testing.T) {
 	c := startBinary(t, server)
 	c.testWorker("w", 8)
 	c.connected(1)
-	work := map[string]any{"kind": "work", "input": map[string]int{"ms": 100}} // 80 a second at most
-	batch := func(n int) map[string]any {
-		tasks := make([]any, n)
-		for i := range tasks {
-			tasks[i] = work
-		}
-		return map[string]any{"tasks": tasks}
-	}
+	// 80 a second at most. Longer ones would hide what each of them waits for.
+	work := map[string]any{"kind": "work", "input": map[string]int{"ms": 100}}
+	batch := func(n int) map[string]any { return map[string]any{"tasks": slices.Repeat([]any{work}, n)} }
 	ctx, path := t.Context(), "/groups/"+c.group+"/tasks:batch"
 	must(t, c.Do(ctx, "POST", path, batch(5000), nil)) // a backlog for both
 	finished := func() int {
@@ -40,7 +38,7 @@ func TestSubmittingDoesNotStarveDispatch(t *testing.T) {
 	}
 	rate := func() float64 { // asked for twice only: counting a long backlog costs too
 		before, began := finished(), time.Now()
-		pause(ctx, 4*time.Second)
+		pause(ctx, 8*time.Second)
 		return float64(finished()-before) / time.Since(began).Seconds()
 	}
 	eventually(t, time.Minute, "all slots are busy", func() bool { return finished() >= 8 })
@@ -59,8 +57,11 @@ func TestSubmittingDoesNotStarveDispatch(t *testing.T) {
 }
 
 // submitAll submits batches until stop is called, four at a time, as fast as the
-// server answers; it counts the tasks that were accepted.
+// server answers; it counts the tasks that were accepted. The batch is encoded once:
+// the processor is the server's.
 func (c *cluster) submitAll(path string, batch map[string]any) (accepted *atomic.Int64, stop func()) {
+	body, err := json.Marshal(batch)
+	must(c.t, err)
 	ctx, cancel := context.WithCancel(c.t.Context())
 	accepted = new(atomic.Int64)
 	var submitters sync.WaitGroup
@@ -68,7 +69,7 @@ func (c *cluster) submitAll(path string, batch map[string]any) (accepted *atomic
 		submitters.Go(func() {
 			for ctx.Err() == nil {
 				var p *kit.Problem
-				switch err := c.Do(ctx, "POST", path, batch, nil); {
+				switch err := c.Send(ctx, "POST", client.Base+path, "application/json", body, nil); {
 				case err == nil:
 					accepted.Add(100)
 				case errors.As(err, &p) && p.Status == 429:
