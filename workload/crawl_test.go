@@ -215,11 +215,13 @@ func TestCrawlLimits(t *testing.T) {
 	gone := httptest.NewServer(nil)
 	gone.Close()
 	f := testFetcher()
-	f.maxBytes, f.timeout = 100, 300*time.Millisecond
-	wantCrawl(t, f, s, `{"urls":["SITE/fits","SITE/large","SITE/slow"]}`,
+	f.maxBytes = 100
+	wantCrawl(t, f, s, `{"urls":["SITE/fits","SITE/large"]}`,
 		`{"pages":[{"url":"SITE/fits","status":200,"title":"","links":[],"bytes":100}],
-		"skipped":[{"url":"SITE/large","reason":"too_large"},{"url":"SITE/slow","reason":"timeout"}]}`)
+		"skipped":[{"url":"SITE/large","reason":"too_large"}]}`)
 	wantCrawl(t, f, s, `{"urls":["`+gone.URL+`/"]}`, `{"pages":[],"skipped":[{"url":"`+gone.URL+`/","reason":"unreachable"}]}`)
+	f.timeout = 300 * time.Millisecond
+	wantCrawl(t, f, s, `{"urls":["SITE/slow"]}`, `{"pages":[],"skipped":[{"url":"SITE/slow","reason":"timeout"}]}`)
 }
 
 func TestCrawlEndsWhenTheOutputIsFull(t *testing.T) {
@@ -289,8 +291,8 @@ func TestCrawlStopsAtOnce(t *testing.T) {
 	})
 	waiting := make(chan struct{})
 	s.mux.HandleFunc("GET /robots.txt", func(http.ResponseWriter, *http.Request) { close(waiting) })
-	wantPrompt(t, waiting, func(ctx context.Context) error { // one second is to pass before the page
-		_, err := runCrawl(ctx, newFetcher(Options{AllowPrivate: true}), json.RawMessage(`{"urls":["`+s.URL+`/"]}`), newRecorder(nil))
+	wantPrompt(t, waiting, func(ctx context.Context) error { // a minute is to pass before the page
+		_, err := runCrawl(ctx, newFetcher(Options{AllowPrivate: true, CrawlDelay: time.Minute}), json.RawMessage(`{"urls":["`+s.URL+`/"]}`), newRecorder(nil))
 		return err
 	})
 }

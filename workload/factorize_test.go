@@ -10,7 +10,8 @@ import (
 )
 
 // wantPrompt runs work, cancels it once it is under way, and wants it to end
-// with ctx's error within 100 ms.
+// with ctx's error at once: what it would do else takes much longer than the five
+// seconds that a busy machine is given.
 func wantPrompt(t *testing.T, underWay <-chan struct{}, work func(ctx context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -27,7 +28,7 @@ func wantPrompt(t *testing.T, underWay <-chan struct{}, work func(ctx context.Co
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v, want cancelled", err)
 	}
-	if took := time.Since(start); took > 100*time.Millisecond {
+	if took := time.Since(start); took > 5*time.Second {
 		t.Fatalf("stopped after %v", took)
 	}
 }
@@ -42,10 +43,10 @@ func open() <-chan struct{} {
 const longPrime = "99999999999999999989" // the largest below 10^20
 
 func TestTrialStopsAndGoesOnElsewhere(t *testing.T) {
-	const from, to = 3, 30_000_000
+	const from, to, never = 3, 30_000_000, 1_000_000_000_000 // never: twenty minutes and more
 	n := new(big.Int).Mul(big.NewInt(1009*10_000_019), big.NewInt(99_999_989))
 	job := newRecorder(nil)
-	first := newTrial(n, from, to)
+	first := newTrial(n, from, never)
 	first.saveEvery.every, first.tellEvery.every = time.Microsecond, time.Microsecond
 	underWay := make(chan struct{})
 	var checkpoint json.RawMessage

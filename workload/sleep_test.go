@@ -28,8 +28,14 @@ func TestSleepTellsEveryTenth(t *testing.T) {
 }
 
 func TestSleepStopsAtOnce(t *testing.T) {
-	wantPrompt(t, open(), func(ctx context.Context) error {
-		_, err := runSleep(ctx, json.RawMessage(`{"ms":86400000}`), newRecorder(nil))
-		return err
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		wantPrompt(t, open(), func(ctx context.Context) error {
+			_, err := runSleep(ctx, json.RawMessage(`{"ms":86400000}`), newRecorder(nil))
+			return err
+		})
+		if took := time.Since(start); took > 100*time.Millisecond { // docs/workloads.md
+			t.Errorf("stopped after %v", took)
+		}
 	})
 }

@@ -67,7 +67,7 @@ func TestRenewal(t *testing.T) {
 func TestPatience(t *testing.T) {
 	later := answer(429, `{"code":"busy","detail":"Later."}`, "Retry-After", "1")
 	c := serve(t, later, answer(200, `{}`), later, later)
-	c.Patience = 1500 * time.Millisecond
+	c.Patience = 1990 * time.Millisecond // one wait fits in, two do not
 	began := time.Now()
 	if err := c.Do(t.Context(), "GET", "/x", nil, nil); err != nil || time.Since(began) < time.Second {
 		t.Errorf("%v after %s", err, time.Since(began))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/firmlight/firmlight/internal/fault"
@@ -112,9 +113,10 @@ func TestScheduledTaskIsNotClaimedEarly(t *testing.T) {
 func TestFailuresUseUpAttempts(t *testing.T) {
 	f := newFixture(t)
 	task := f.submit(t, tasks.Spec{Kind: "k", MaxAttempts: 2})
+	before := time.Now()
 	f.run(t, task, protocol.Failed, "one")
 	again := f.get(t, task.ID)
-	if again.Status != tasks.Queued || !again.RunAt.After(time.Now()) || again.Error == nil {
+	if again.Status != tasks.Queued || again.RunAt.Before(before.Add(400*time.Millisecond)) || again.Error == nil {
 		t.Fatalf("no backoff: %+v", again)
 	}
 	if _, _, err := f.store.Apply(t.Context(), tasks.Transition{
@@ -204,7 +206,7 @@ func TestResultSentAgainIsToldAgain(t *testing.T) {
 
 func TestTimeoutIsAFailureAndTellsTheWorker(t *testing.T) {
 	f := newFixture(t)
-	task := f.submit(t, tasks.Spec{Kind: "k", MaxAttempts: 1, TimeoutS: 1})
+	task := f.submit(t, tasks.Spec{Kind: "k", MaxAttempts: 1, TimeoutS: 60})
 	f.claim(t, task, "s", 1)
 	if err := f.TimeOutOverdue(t.Context()); err != nil || f.get(t, task.ID).Status != tasks.Running {
 		t.Fatal("timed out before its deadline", err)
@@ -446,19 +448,21 @@ func (s slowStore) Get(ctx context.Context, id string) (tasks.Task, error) {
 // A ticket that was refused because it came too early goes back to its queue,
 // also where its time comes while that is found out.
 func TestTicketThatIsEarlyByAMoment(t *testing.T) {
-	f := newFixture(t)
-	soon := time.Now().Add(300 * time.Millisecond)
-	task := f.submit(t, tasks.Spec{Kind: "k", RunAt: &soon})
-	f.queue.take()
-	d := f.Deps
-	d.Store = slowStore{f.store, soon.Add(time.Millisecond)}
-	_, ok, err := tasks.NewService(d).Claim(t.Context(), tasks.TicketOf(task), tasks.Owner{Session: "s"})
-	if ok || err != nil {
-		t.Fatalf("claimed: %v, %v", ok, err)
-	}
-	if ts := f.queue.take(); len(ts) != 1 || ts[0].Task != task.ID {
-		t.Fatalf("pushed again: %+v", ts)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		soon := time.Now().Add(300 * time.Millisecond)
+		task := f.submit(t, tasks.Spec{Kind: "k", RunAt: &soon})
+		f.queue.take()
+		d := f.Deps
+		d.Store = slowStore{f.store, soon.Add(time.Millisecond)}
+		_, ok, err := tasks.NewService(d).Claim(t.Context(), tasks.TicketOf(task), tasks.Owner{Session: "s"})
+		if ok || err != nil {
+			t.Fatalf("claimed: %v, %v", ok, err)
+		}
+		if ts := f.queue.take(); len(ts) != 1 || ts[0].Task != task.ID {
+			t.Fatalf("pushed again: %+v", ts)
+		}
+	})
 }
 
 // A task that is cancelled while it waits for another attempt ran for nobody at

@@ -49,6 +49,8 @@ type Throttle struct {
 	now   func() time.Time
 	log   *slog.Logger
 
+	timeout time.Duration // longer in tests
+
 	mu   sync.Mutex
 	away time.Time // when Redis did not answer; zero: it did. Guarded by mu
 }
@@ -57,7 +59,7 @@ var _ auth.Throttle = (*Throttle)(nil)
 
 // New returns a Throttle; now tells the time.
 func New(rdb redis.UniversalClient, now func() time.Time, log *slog.Logger) *Throttle {
-	return &Throttle{rdb: rdb, local: auth.NewThrottle(now), now: now, log: log}
+	return &Throttle{rdb: rdb, local: auth.NewThrottle(now), now: now, log: log, timeout: timeout}
 }
 
 // Take implements auth.Throttle.
@@ -90,7 +92,7 @@ func (t *Throttle) ask(ctx context.Context, f func(context.Context) error) bool 
 	if resting {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.timeout)
 	defer cancel()
 	err := f(ctx)
 	if errors.Is(err, redis.Nil) { // an answer too

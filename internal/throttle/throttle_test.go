@@ -59,9 +59,13 @@ type pair struct {
 	one, two *throttle.Throttle
 }
 
+// newPair returns two that wait long for Redis: a busy machine is not one without it.
 func newPair(t *testing.T, one, two redis.UniversalClient) *pair {
 	c, log := newClock(), slog.New(slog.DiscardHandler)
-	return &pair{t: t, clock: c, rdb: one, one: throttle.New(one, c.now, log), two: throttle.New(two, c.now, log)}
+	p := &pair{t: t, clock: c, rdb: one, one: throttle.New(one, c.now, log), two: throttle.New(two, c.now, log)}
+	p.one.SetTimeout(20 * time.Second)
+	p.two.SetTimeout(20 * time.Second)
+	return p
 }
 
 // onEach runs a test on a real Redis and on the one inside the process.
@@ -166,6 +170,7 @@ func TestSlowRedis(t *testing.T) {
 	if err := other.Do(context.Background(), "CLIENT", "PAUSE", "20000", "ALL").Err(); err != nil {
 		t.Fatal(err)
 	}
+	p.one.SetTimeout(throttle.Timeout)
 	began := time.Now()
 	p.want("while it is slow", p.takes(p.one, "ada", limit), limit/2)
 	p.one.GiveBack(t.Context(), "ada")

@@ -7,7 +7,7 @@ import { Workshop } from "./workshop";
 let site: Workshop;
 
 test.beforeAll(async () => {
-  site = await Workshop.open(true);
+  site = await Workshop.open(true, "--worker-grace", "60s"); // to look at a worker that is lost
 });
 
 test.afterAll(() => site?.close());

@@ -25,6 +25,9 @@ export class Frames {
   }
 }
 
+/** The longest median gap that counts as smooth: more on a machine where the page at rest has long ones too. */
+export const smooth = (atRest: Frames): number => Math.max(50, 3 * atRest.gaps.at(0.5)); // ms; 16.7 on an idle one
+
 /**
  * Measures frames for so many ms; with a scroller it is scrolled all the while, so
  * many pixels a frame.

@@ -42,12 +42,13 @@ export class Site {
   private readonly workers: Program[] = [];
   private readonly dir = mkdtempSync(join(tmpdir(), "firmlight-web-"));
 
-  constructor() {
+  constructor(private readonly options: string[] = []) {
     this.server = this.serve("127.0.0.1:0");
   }
 
   private serve(listen: string): Program {
-    return new Program("server", ["--listen", listen, "--data-dir", this.dir, "--log-format", "json"]);
+    const always = ["--listen", listen, "--data-dir", this.dir, "--log-format", "json"];
+    return new Program("server", [...always, ...this.options]);
   }
 
   async ready(): Promise<void> {

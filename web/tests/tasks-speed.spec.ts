@@ -1,5 +1,5 @@
 import { expect, test } from "@playwright/test";
-import { frames } from "./frames";
+import { frames, smooth } from "./frames";
 import { Workshop } from "./workshop";
 
 let site: Workshop;
@@ -38,11 +38,14 @@ test("1,000 events a second leave the list responsive", async ({ page }) => {
     input_bytes: 1,
     status: "running",
   };
+  const rest = await frames(page, 1000);
   const measured = frames(page, 4000);
   const at = new Date().toISOString();
   let sent = 0;
+  const began = performance.now();
   const timer = setInterval(() => {
-    const lines = Array.from({ length: 50 }, () => {
+    const due = Math.floor(performance.now() - began) - sent; // one each ms, also where this timer is late
+    const lines = Array.from({ length: due }, () => {
       sent++;
       const fresh = sent % 2 === 0; // half are new tasks, half change one that is there
       const n = fresh ? sent : Math.max(2, sent - 41);
@@ -63,6 +66,6 @@ test("1,000 events a second leave the list responsive", async ({ page }) => {
   console.log(`${sent} events in 4 s: ${found}`);
   await expect(page.getByRole("link", { name: /^Flood/ }).first()).toBeVisible();
   expect(sent).toBeGreaterThan(2000);
-  expect(found.gaps.at(0.5)).toBeLessThan(50);
+  expect(found.gaps.at(0.5)).toBeLessThan(smooth(rest));
   expect(found.scripts.at(0.5)).toBeLessThanOrEqual(16);
 });

@@ -9,16 +9,17 @@ const bin = process.env.FIRMLIGHT_BIN ?? "../bin";
 /** A server with a person, ada, who may administrate it, and a group of hers. */
 export class Workshop {
   readonly workers = new Map<string, ChildProcess>();
-  private readonly site = new Site();
   private access = "";
   group = "";
+
+  private constructor(private readonly site: Site) {}
 
   get url(): string {
     return this.site.url;
   }
 
-  static async open(administrator = false): Promise<Workshop> {
-    const shop = new Workshop();
+  static async open(administrator = false, ...options: string[]): Promise<Workshop> {
+    const shop = new Workshop(new Site(options));
     await shop.site.ready();
     const ada = { username: "ada", email: "ada@example.org", password };
     const account = administrator

@@ -14,6 +14,9 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import settings
+
+settings.load_profile("ci")  # also by hand: without deadlines, a busy machine is not a fault
 
 TOP = Path(__file__).parents[3]
 TESTDATA = TOP / "protocol" / "testdata"

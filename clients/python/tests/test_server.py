@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 
 import pytest
 from conftest import Server, eventually
@@ -71,20 +70,21 @@ def test_what_a_handler_says(lab: Server) -> None:
 def test_cancel_reaches_a_handler(lab: Server, kind: str) -> None:
     task_id = lab.submit(kind)
     lab.working(task_id)
-    began = time.monotonic()
     lab.post(f"/tasks/{task_id}/cancel")
     lab.wait(task_id, "cancelled")
-    assert time.monotonic() - began < 5
+    # The server gives up by itself after 5 s, but the worker writes this only when the handler has ended.
+    ended = f"task {task_id} attempt 1 ({kind}): cancelled"
+    eventually("the handler has ended", lambda: any(ended in lab.log(i) for i in range(len(lab.processes))))
     assert lab.result("greet", "again") == "hello again"
 
 
 def test_a_busy_cpu_does_not_stop_heartbeats(tmp_path: object, server: Server) -> None:
     """Four handlers in threads keep the interpreter busy for much longer than the server's patience."""
     server.kill()
-    server.env = {"FIRMLIGHT_WORKER_PING": "200ms", "FIRMLIGHT_WORKER_TIMEOUT": "1s", "FIRMLIGHT_WORKER_GRACE": "200ms"}
+    server.env = {"FIRMLIGHT_WORKER_PING": "500ms", "FIRMLIGHT_WORKER_TIMEOUT": "4s", "FIRMLIGHT_WORKER_GRACE": "1s"}
     server.start()
     server.python_worker("--slots", "4", of="handlers:worker")
-    tasks = [server.submit("spins", 3.0) for _ in range(4)]
+    tasks = [server.submit("spins", 10.0) for _ in range(4)]
     for task_id in tasks:
         assert server.wait(task_id)["attempt"] == 1
 
