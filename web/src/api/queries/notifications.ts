@@ -49,11 +49,16 @@ const ofGroups = new Set(["invited", "joined", "left", "kicked", "role_changed",
 /** Hears of what happens to the user; onNews gets each notification as it comes. */
 export function useLiveNotifications(onNews: (n: Notification) => void): void {
   const queries = useQueryClient();
+  const readGroups = () => {
+    void queries.invalidateQueries({ queryKey: groupKeys.all });
+    void queries.invalidateQueries({ queryKey: groupKeys.mine });
+  };
   useLive(
     "me",
     (event) => {
       // Every page hears this topic: what else was missed is read again, too.
       if (event.type === "resync") void queries.invalidateQueries();
+      if (event.type === "subscribed") readGroups();
       if (event.type !== "notification") return;
       const { unread, ...rest } = event.notification as Partial<Notification> & { unread: number };
       const news = "id" in rest ? (rest as Notification) : undefined;
@@ -63,10 +68,7 @@ export function useLiveNotifications(onNews: (n: Notification) => void): void {
         void queries.invalidateQueries({ queryKey: notificationKeys.latest });
         return;
       }
-      if (ofGroups.has(news.type)) {
-        void queries.invalidateQueries({ queryKey: groupKeys.all });
-        void queries.invalidateQueries({ queryKey: groupKeys.mine });
-      }
+      if (ofGroups.has(news.type)) readGroups();
       onNews(news);
     },
     notificationKeys.all,

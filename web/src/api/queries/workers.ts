@@ -1,3 +1,4 @@
+import { useThrottledCallback } from "@mantine/hooks";
 import { queryOptions, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
 import { live } from "../../live/live";
@@ -35,23 +36,28 @@ export const useWorkerHistory = (id: string, days: number) =>
     queryFn: () => ok(api.GET("/api/v1/workers/{id}/history", { params: { path: { id }, query: { days } } })),
   });
 
+const readEvery = 500; // ms: one reading for all groups that are heard at once
+
 /** Keeps the user's workers as they are: a worker that comes, leaves or changes is told in its groups. */
 export function useLiveWorkers(): void {
   const queries = useQueryClient();
   const groups = useGroups().data;
+  const again = useThrottledCallback(
+    () => void queries.invalidateQueries({ queryKey: workerKeys.all }),
+    readEvery,
+  );
   const ids = groups?.map((g) => g.id).join(" ") ?? "";
   useEffect(() => {
     if (ids === "") return;
-    const again = () => void queries.invalidateQueries({ queryKey: workerKeys.all });
     const ends = ids.split(" ").map((id) =>
       live.subscribe(`group:${id}`, (e) => {
-        if (e.type === "worker" || e.type === "resync") again();
+        if (e.type === "worker" || e.type === "resync" || e.type === "subscribed") again();
       }),
     );
     return () => {
       for (const end of ends) end();
     };
-  }, [ids, queries]);
+  }, [ids, again]);
 }
 
 export const workerActions = {
