@@ -99,6 +99,7 @@ func (r *rig) enlist(ctx context.Context, worker string, n int) (*victims, error
 			return nil, err
 		}
 	}
+	pause(ctx, crashInterval) // a task shows as running a moment before its worker has it
 	return v, nil
 }
 
