@@ -91,7 +91,7 @@ func (b *bench) idleFleet(ctx context.Context, n int, env ...string) (cost idleC
 	if what := t.remarks(); what != "" {
 		return cost, fmt.Errorf("the workers saw: %s", what)
 	}
-	if b.profile != "" {
+	if b.profile != "" && len(env) == 0 {
 		if _, err := b.saveProfile(ctx, r.pprof, "P7", idleWatch); err != nil {
 			return cost, err
 		}

@@ -67,12 +67,12 @@ func (before collected) then(at time.Time, live, allocated uint64) collected {
 
 // gcPercent is by how many percent the heap may grow from live bytes, where rate bytes
 // a second were allocated since the last collection, since ago: to what is allocated in
-// busyInterval, within minHeap and busyHeap, at least to its double, or by half where
+// busyInterval, within minHeap and busyHeap, at least to its double, or by a quarter where
 // collections are seldom.
 func gcPercent(live uint64, rate float64, since time.Duration) int {
 	least := 100
 	if since >= calmInterval {
-		least = 50
+		least = 25
 	}
 	heap := min(max(rate*busyInterval.Seconds(), minHeap), busyHeap)
 	return max(least, int(heap*100/float64(max(live, 1<<20)))-100)

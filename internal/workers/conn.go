@@ -1,6 +1,7 @@
 package workers
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -17,9 +18,10 @@ import (
 
 // Conn is the socket of one worker: one goroutine reads, one writes, any closes.
 type Conn interface {
-	// ReadFrame returns the next text frame. ErrBinary and ErrTooLarge are for
-	// the session to close with their codes; any other error is a *Closed and
-	// means that the socket is gone. After Close it is to be called until then.
+	// ReadFrame returns the next text frame; one of up to shortFrame bytes holds until
+	// the next call. ErrBinary and ErrTooLarge are for the session to close with their
+	// codes; any other error is a *Closed and means that the socket is gone. After Close
+	// it is to be called until then.
 	ReadFrame() ([]byte, error)
 	// WriteFrame sends one text frame, or fails within WriteWait.
 	WriteFrame(frame []byte) error
@@ -56,6 +58,7 @@ const (
 	WriteWait   = 10 * time.Second // for one frame to leave
 	CloseWait   = 2 * time.Second  // for the answer to our close frame
 	readBuffer  = 1 << 10          // of each socket: most of what an idle one has (P7); longer frames go past it
+	shortFrame  = 64               // bytes of a frame that needs no memory of its own, such as a pong
 	writeBuffer = 4 << 10          // from a pool
 	maxDrain    = 16 << 20         // bytes read and thrown away after a close
 	maxReason   = 123              // bytes in a close frame
@@ -93,9 +96,12 @@ func Accept(w http.ResponseWriter, r *http.Request) (Conn, error) {
 type wsConn struct {
 	ws *websocket.Conn
 
-	mu       sync.Mutex
-	closing  int  // code of our close frame, 0: none sent
-	tooLarge bool // only the reader uses it
+	mu      sync.Mutex
+	closing int // code of our close frame, 0: none sent
+
+	// Only the reader uses these.
+	tooLarge bool
+	short    [shortFrame]byte
 }
 
 func (c *wsConn) Remote() string { return c.ws.RemoteAddr().String() }
@@ -113,7 +119,7 @@ func (c *wsConn) Alive(f func()) {
 }
 
 func (c *wsConn) ReadFrame() ([]byte, error) {
-	kind, frame, err := c.ws.ReadMessage()
+	kind, frame, err := c.read()
 	switch {
 	case err == nil && kind == websocket.TextMessage:
 		return frame, nil
@@ -125,6 +131,24 @@ func (c *wsConn) ReadFrame() ([]byte, error) {
 	default:
 		return nil, c.finish(err)
 	}
+}
+
+func (c *wsConn) read() (kind int, frame []byte, err error) {
+	kind, r, err := c.ws.NextReader()
+	if err != nil {
+		return kind, nil, err
+	}
+	n, err := io.ReadFull(r, c.short[:])
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) { // gorilla has another error for a message that breaks off
+		return kind, c.short[:n], nil
+	}
+	if err != nil {
+		return kind, nil, err
+	}
+	var long bytes.Buffer
+	long.Write(c.short[:])
+	_, err = long.ReadFrom(r)
+	return kind, long.Bytes(), err
 }
 
 // finish closes the socket. What the worker still sends is read first: closing

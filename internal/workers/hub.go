@@ -3,6 +3,8 @@ package workers
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -110,11 +112,13 @@ type Hub struct {
 	stopping context.Context // ends at the start of Stop
 	stop     context.CancelFunc
 	wg       sync.WaitGroup // connections, and what follows their loss
+	pinger   sync.WaitGroup
 
 	mu     sync.Mutex // guards all below
 	open   bool       // between Start and Stop
 	peers  map[string]*peer
-	tokens map[string]int // connections by token
+	pinged [beats]map[*peer]struct{} // connections by the turn of their pings
+	tokens map[string]int            // connections by token
 	claims map[string]map[protocol.AttemptRef]*claim
 }
 
@@ -146,6 +150,9 @@ func NewHub(o HubOptions) *Hub {
 		peers: make(map[string]*peer), tokens: make(map[string]int),
 		claims: make(map[string]map[protocol.AttemptRef]*claim),
 	}
+	for i := range h.pinged {
+		h.pinged[i] = make(map[*peer]struct{})
+	}
 	h.life, h.end = context.WithCancel(context.Background())
 	h.crew = background.NewCrew(h.life.Done())
 	h.stopping, h.stop = context.WithCancel(context.Background())
@@ -158,6 +165,7 @@ func (h *Hub) Start(context.Context) error {
 	defer h.mu.Unlock()
 	if h.open = h.stopping.Err() == nil; h.open {
 		h.wg.Go(h.keepTerms)
+		h.pinger.Go(h.keepPinging)
 	}
 	return nil
 }
@@ -196,14 +204,42 @@ func (h *Hub) Stop(ctx context.Context) error {
 	}
 	h.end()
 	<-done // sockets end within WriteWait and CloseWait
+	h.pinger.Wait()
 	return ctx.Err()
 }
 
-// beat returns the last common time of pings. All connections are pinged on a few beats:
-// thousands of idle workers wake the server a few times for each ping, not each for
-// itself.
-func (h *Hub) beat(now time.Time) time.Time {
-	return h.began.Add(now.Sub(h.began).Truncate(h.o.Ping / beats))
+// join has p pinged one interval after the last beat, and so on. All connections are pinged
+// on a few common beats, beats in each interval: thousands of idle workers wake the server
+// a few times for each ping, not each for itself.
+func (h *Hub) join(p *peer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.peers[p.id] == p { // else it has ended already
+		p.turn = int(time.Since(h.began)/(h.o.Ping/beats)) % beats
+		h.pinged[p.turn][p] = struct{}{}
+	}
+}
+
+// keepPinging pings each connection when its turn has come.
+func (h *Hub) keepPinging() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var turn []*peer
+	for n := 1; ; n++ {
+		timer.Reset(time.Until(h.began.Add(time.Duration(n) * (h.o.Ping / beats))))
+		select {
+		case <-h.life.Done():
+			return
+		case <-timer.C:
+		}
+		h.mu.Lock()
+		turn = slices.AppendSeq(turn[:0], maps.Keys(h.pinged[n%beats]))
+		h.mu.Unlock()
+		for _, p := range turn {
+			p.beat()
+		}
+		clear(turn)
+	}
 }
 
 // leaveIfIdle closes a session of a stopping server once it holds no slot.
@@ -232,7 +268,7 @@ func (h *Hub) Serve(ctx context.Context, conn Conn, id Identity) {
 		h.Revoke(id.Token)
 	}
 	if _, err := h.refresh(ctx, p); err != nil { // what changed while it was opened
-		p.log.WarnContext(ctx, "settings not read again", "error", err)
+		p.logger().WarnContext(ctx, "settings not read again", "error", err)
 	}
 	p.read(rest)
 	<-p.over
@@ -297,6 +333,7 @@ func (h *Hub) unregister(p *peer) {
 	if h.peers[p.id] == p {
 		delete(h.peers, p.id)
 	}
+	delete(h.pinged[p.turn], p)
 }
 
 // peer returns the connection of a session, or nil.

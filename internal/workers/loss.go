@@ -54,7 +54,7 @@ func (h *Hub) lose(p *peer, e ending, at time.Time) {
 		return // resumed, or cron was first
 	}
 	h.changed(s.Groups, s.Kinds) // as above
-	p.log.Info("session lost", "reason", e.loss, "after", time.Since(at).Round(time.Millisecond))
+	p.logger().Info("session lost", "reason", e.loss, "after", time.Since(at).Round(time.Millisecond))
 	if h.o.OnLost != nil && s.Unexpected() && !e.left && !e.revoked {
 		h.o.OnLost(s)
 	}
@@ -86,7 +86,7 @@ func (h *Hub) insist(p *peer, what string, f func(context.Context) error) bool {
 		if h.life.Err() != nil {
 			return false
 		}
-		p.log.Warn("store is away, trying again", "what", what, "error", err)
+		p.logger().Warn("store is away, trying again", "what", what, "error", err)
 		select {
 		case <-time.After(pause):
 		case <-h.life.Done():

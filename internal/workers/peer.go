@@ -28,10 +28,10 @@ type peer struct {
 	out     *outbox
 	in      *inbox
 	limiter *rate.Limiter
-	log     *slog.Logger
 	heard   atomic.Int64   // nanoseconds since Hub.began
 	wg      sync.WaitGroup // writer, processor, closer
 	over    chan struct{}  // closed when the connection counts as ended
+	turn    int            // of its pings; Hub.mu guards it
 
 	// order is held while the scheduler and the worker are told of a change, so
 	// that the last they hear is the newest.
@@ -42,8 +42,7 @@ type peer struct {
 	terms    terms      // what session's slots, kinds and groups follow from
 	unsaved  bool       // the store did not take session; the next refresh tries again
 	attempts map[protocol.AttemptRef]*attempt
-	timer    *time.Timer // nil before start
-	pinged   time.Time
+	again    *time.Timer // calls watch; nil until it has to be called between two pings
 	ended    bool
 }
 
@@ -100,7 +99,6 @@ func newPeer(h *Hub, conn Conn, id Identity, s Session, t terms) *peer {
 		},
 		over:    make(chan struct{}),
 		limiter: rate.NewLimiter(messagesPerSecond, messagesBurst),
-		log:     h.log.With("session_id", s.ID, "worker_id", s.Worker),
 	}
 	p.out, p.in = newOutbox(&p.wg), newInbox(&p.wg)
 	p.seat = &seat{peer: p, worker: s.Worker}
@@ -128,15 +126,12 @@ func (p *peer) hold(owned []tasks.Task, dropped []protocol.AttemptRef) {
 // start lets messages out and tasks in.
 func (p *peer) start() {
 	go p.write()
+	p.hub.join(p)
 	p.mu.Lock()
-	if !p.ended {
-		p.pinged = p.hub.beat(time.Now())
-		p.timer = time.AfterFunc(time.Until(p.pinged.Add(p.hub.o.Ping)), p.tick)
-	}
 	s := p.session
 	p.mu.Unlock()
 	p.hub.sched.open(p.seat)
-	p.log.Info("worker connected", "name", s.Name, "epoch", s.Epoch, "slots", s.Slots, "remote", p.conn.Remote())
+	p.logger().Info("worker connected", "name", s.Name, "epoch", s.Epoch, "slots", s.Slots, "remote", p.conn.Remote())
 	p.hub.changed(s.Groups, s.Kinds)
 }
 
@@ -146,46 +141,58 @@ func (p *peer) groups() []string {
 	return p.session.Groups
 }
 
+// logger is made when there is something to say: most connections say nothing for hours.
+func (p *peer) logger() *slog.Logger {
+	return p.hub.log.With("session_id", p.id, "worker_id", p.seat.worker)
+}
+
 // touch notes a sign of life.
 func (p *peer) touch() { p.heard.Store(int64(time.Since(p.hub.began))) }
 
 func (p *peer) lastHeard() time.Time { return p.hub.began.Add(time.Duration(p.heard.Load())) }
 
-// tick pings, and ends a connection that is silent or whose token has expired.
-// It comes again when the next of these is due.
-func (p *peer) tick() {
+// ping is the same for everybody.
+var ping = protocol.Encode(protocol.Bare{Type: protocol.TypePing})
+
+// beat pings; it is called once in each interval.
+func (p *peer) beat() {
+	p.watch()
+	p.sent(p.out.push(ping))
+}
+
+// watch ends a connection that is silent or whose token has expired. Where one of these is
+// due before the next ping it comes again by itself.
+func (p *peer) watch() {
 	if p.in.stuck() {
 		p.touch() // it is the store that keeps us from reading
 	}
 	o, now := p.hub.o, time.Now()
-	silent := p.lastHeard().Add(o.Timeout)
-	expires := p.ident.ExpiresAt
-	switch {
-	case !now.Before(silent):
+	left := p.lastHeard().Add(o.Timeout).Sub(now)
+	if left <= 0 {
 		p.finish(ending{
 			code: protocol.CloseSilent, reason: fmt.Sprintf("nothing heard for %v", o.Timeout), abrupt: true,
 			loss: fmt.Sprintf("Nothing was heard of the worker for %v.", o.Timeout),
 		})
 		return
-	case !expires.IsZero() && !now.Before(expires):
-		p.finish(expired)
+	}
+	if expires := p.ident.ExpiresAt; !expires.IsZero() {
+		left = min(left, expires.Sub(now))
+		if left <= 0 {
+			p.finish(expired)
+			return
+		}
+	}
+	if left >= o.Ping {
 		return
 	}
 	p.mu.Lock()
-	ping := !now.Before(p.pinged.Add(o.Ping))
-	if ping {
-		p.pinged = p.hub.beat(now)
-	}
-	next := min(p.pinged.Add(o.Ping).Sub(now), silent.Sub(now))
-	if !expires.IsZero() {
-		next = min(next, expires.Sub(now))
-	}
-	if !p.ended {
-		p.timer.Reset(next)
-	}
-	p.mu.Unlock()
-	if ping {
-		p.send(protocol.Bare{Type: protocol.TypePing})
+	defer p.mu.Unlock()
+	switch {
+	case p.ended:
+	case p.again == nil:
+		p.again = time.AfterFunc(left, p.watch)
+	default:
+		p.again.Reset(left)
 	}
 }
 
@@ -245,8 +252,8 @@ func (p *peer) finish(e ending) {
 		return
 	}
 	p.ended = true
-	if p.timer != nil {
-		p.timer.Stop()
+	if p.again != nil {
+		p.again.Stop()
 	}
 	groups, kinds := p.session.Groups, p.session.Kinds
 	p.mu.Unlock()
@@ -263,7 +270,7 @@ func (p *peer) finish(e ending) {
 	case p.out.finish(&closing{e.code, e.reason}):
 		go p.write()
 	}
-	p.log.Info("worker disconnected", "code", e.code, "reason", e.reason)
+	p.logger().Info("worker disconnected", "code", e.code, "reason", e.reason)
 	p.hub.changed(groups, kinds)
 	p.hub.follow(p, e)
 	close(p.over)

@@ -124,7 +124,7 @@ func (p *peer) save(ctx context.Context) {
 	p.mu.Unlock()
 	_, err := p.hub.o.Store.Update(ctx, s)
 	if err != nil {
-		p.log.WarnContext(ctx, "session could not be updated, will try again", "error", err)
+		p.logger().WarnContext(ctx, "session could not be updated, will try again", "error", err)
 	}
 	p.mu.Lock()
 	p.unsaved = err != nil
@@ -179,7 +179,7 @@ func (p *peer) logged(ctx context.Context, m protocol.Log) {
 		return
 	}
 	if err := p.hub.o.Tasks.Log(ctx, t, m.Stream, m.Lines); err != nil {
-		p.log.WarnContext(ctx, "log lines were not kept", "task_id", m.Task, "error", err)
+		p.logger().WarnContext(ctx, "log lines were not kept", "task_id", m.Task, "error", err)
 	}
 }
 
@@ -189,7 +189,7 @@ func (p *peer) checkpoint(ctx context.Context, m protocol.Checkpoint) {
 		return
 	}
 	if err := p.hub.o.Tasks.Checkpoint(ctx, t, m.Data); err != nil {
-		p.log.WarnContext(ctx, "checkpoint was not kept", "task_id", m.Task, "error", err)
+		p.logger().WarnContext(ctx, "checkpoint was not kept", "task_id", m.Task, "error", err)
 	}
 }
 
@@ -205,7 +205,7 @@ func (p *peer) result(ctx context.Context, r protocol.Result) {
 		ack, err = p.hub.o.Tasks.StrayResult(ctx, p.id, r)
 	}
 	if err != nil {
-		p.log.WarnContext(ctx, "result could not be kept; the worker will send it again",
+		p.logger().WarnContext(ctx, "result could not be kept; the worker will send it again",
 			"task_id", r.Task, "attempt", r.Attempt, "error", err)
 		return
 	}

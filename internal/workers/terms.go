@@ -202,7 +202,7 @@ func (p *peer) dropOthers(groups []string) (lost []tasks.Task) {
 // audit of failover does, since the hub does not know the attempt any more.
 func (p *peer) takeBack(ctx context.Context, t tasks.Task) {
 	if err := p.hub.o.Tasks.TakeBack(ctx, t, groupLost); err != nil {
-		p.log.WarnContext(ctx, "task of a lost group not taken back", "task_id", t.ID, "error", err)
+		p.logger().WarnContext(ctx, "task of a lost group not taken back", "task_id", t.ID, "error", err)
 	}
 }
 
